@@ -1,0 +1,54 @@
+# Everything is set up by the first target that needs it; variables are given like `make pretrain RUN=my_run`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/bash
+
+# pretrain: the text (file, folder, several, hf:NAME), the sizes (tiny without DATA, small with it), the run's name
+DATA ?=
+PRESET ?= $(if $(DATA),small,tiny)
+# finetune: the encoder, the newest pretrained one if not given
+BACKBONE ?= $(shell ls -td runs/pretrain/*/discriminator 2>/dev/null | head -n 1)
+# both: another configuration file, and any further options, e.g. ARGS="--data.batch_size 32 --trainer.max_steps 1000"
+CONFIG ?=
+ARGS ?=
+
+RUN_NAME = $(or $(RUN),$(1))
+PATHS = $(foreach path,$(DATA),--data.paths+ '$(path)')
+
+.PHONY: help install pretrain finetune test test-all check lint types clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
+
+install: $(VENV)/.installed  ## Make .venv with everything in it
+
+$(VENV)/.installed: setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, $(PYTHON) is older; give PYTHON=python3.12 or the like"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+pretrain: install  ## Pretrain ELECTRA: DATA=... PRESET=small RUN=my_run CONFIG=... ARGS="..."
+	$(BIN)/electra-lab pretrain --config $(or $(CONFIG),experiments/pretrain-$(PRESET).yaml) --run_name $(call RUN_NAME,$(PRESET)) $(PATHS) $(ARGS)
+
+finetune: install  ## Train and test a detector: DATA=folder BACKBONE=NAME_OR_FOLDER RUN=my_run CONFIG=... ARGS="..."
+	$(BIN)/electra-lab finetune --config $(or $(CONFIG),experiments/finetune.yaml) --run_name $(call RUN_NAME,detector) $(if $(BACKBONE),--model.backbone '$(BACKBONE)') $(PATHS) $(ARGS)
+
+test: install  ## The fast tests
+	$(BIN)/python -m pytest
+
+test-all: install  ## The fast and the slow tests
+	$(BIN)/python -m pytest -m "not gpu"
+
+check: lint types test  ## Lint, types and the fast tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+clean:  ## Remove .venv and caches; runs stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

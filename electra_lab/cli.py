@@ -1,0 +1,142 @@
+"""The grammar of the command line: each option is declared once, in the `__init__` where it is used.
+
+A verb's parser is made of the signatures of its task, its DataModule and Lightning's Trainer, so the command line and
+the YAML files have the same names. Nothing in the grammar is an import path: callbacks, loggers and plugins are
+chosen by us, strategy and accelerator are words, so that a configuration cannot run code.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Sequence
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from lightning.pytorch import Trainer
+
+from electra_lab import verbs
+from electra_lab.data.detection import ConversationDataModule
+from electra_lab.data.pretraining import PretrainingDataModule
+from electra_lab.tasks.detection import ConversationAnomalyDetection
+from electra_lab.tasks.pretraining import ReplacedTokenDetection
+
+# What is left of the Trainer's options: numbers and words. Accumulation follows from the batch sizes.
+TRAINER_OPTIONS = {
+    "devices",
+    "num_nodes",
+    "precision",
+    "max_epochs",
+    "max_steps",
+    "max_time",
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+    "check_val_every_n_epoch",
+    "val_check_interval",
+    "num_sanity_val_steps",
+    "log_every_n_steps",
+    "gradient_clip_val",
+    "deterministic",
+    "benchmark",
+    "detect_anomaly",
+}
+
+
+class UsageError(Exception):
+    """A mistake on the command line or in a configuration file."""
+
+
+def run(verb: str, arguments: Sequence[str]) -> None:
+    """Parse a verb's arguments and do what they say."""
+    parser = build_parser(verb)
+    config = parse(parser, arguments)
+    _RUN[verb](config, parser.dump(config))
+
+
+def build_parser(verb: str) -> ArgumentParser:
+    """The parser of a verb."""
+    parser = ArgumentParser(prog=f"electra-lab {verb}", exit_on_error=False, allow_abbrev=False)
+    _GRAMMAR[verb](parser)
+    return parser
+
+
+def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse without building anything.
+
+    Raises:
+        UsageError: one sentence: the option, what is wrong, and the nearest option there is.
+    """
+    try:
+        return parser.parse_args(list(arguments))
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise UsageError(_sentence(parser, str(error))) from None
+
+
+def _sentence(parser: ArgumentParser, message: str) -> str:
+    """The parser's complaint on one line, with the nearest option where a name is not known."""
+    names = list(vars(parser.get_defaults().as_flat()))
+    text = " ".join(message.split())
+    for word in text.replace('"', " ").replace("'", " ").replace("=", " ").split():
+        name = word.strip(".,:").removeprefix("--").removesuffix("+")
+        is_name = word.startswith("--") or name.split(".")[0] in ("model", "data", "trainer")
+        if is_name and name not in names and not any(known.startswith(name + ".") for known in names):
+            close = difflib.get_close_matches(name, names, n=1)
+            return f"there is no option --{name}" + (f"; did you mean --{close[0]}?" if close else "")
+    return text
+
+
+def _training(
+    parser: ArgumentParser, task: type, datamodule: type, filled: dict[str, set[str]], needs_name: bool = True
+) -> None:
+    """Options of a training verb; `filled` names those that follow from other options."""
+    parser.add_argument("--config", action="config", help="A YAML file with any of these options.")
+    parser.add_argument("--run_name", type=str, required=needs_name, help="The run's folder is OUTPUT/VERB/RUN_NAME.")
+    parser.add_argument("--output", type=str, default="runs", help="Folder that the runs go to.")
+    parser.add_argument("--seed", type=int, default=42, help="Of everything that is drawn.")
+    parser.add_class_arguments(task, "model", skip=filled["model"])
+    parser.add_class_arguments(datamodule, "data", skip=filled["data"] | {"seed"})
+    everything = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    parser.add_class_arguments(Trainer, "trainer", skip=everything - TRAINER_OPTIONS)
+    parser.add_argument("--trainer.accelerator", type=str, default="auto", help="cpu, gpu, ...")
+    parser.add_argument("--trainer.strategy", type=str, default="auto", help="auto, ddp, ...")
+    parser.set_defaults({"trainer.gradient_clip_val": 1.0, "trainer.log_every_n_steps": 50})
+
+
+def _pretrain(parser: ArgumentParser, needs_name: bool = True) -> None:
+    filled = {"model": {"tokenizer"}, "data": set[str]()}
+    _training(parser, ReplacedTokenDetection, PretrainingDataModule, filled, needs_name)
+    parser.add_argument("--checkpoint_every", type=int, default=1000, help="Optimizer steps between checkpoints.")
+
+
+def _finetune(parser: ArgumentParser) -> None:
+    filled = {"model": set[str](), "data": {"tokenizer", "num_speakers"}}
+    _training(parser, ConversationAnomalyDetection, ConversationDataModule, filled)
+    parser.add_argument("--patience", type=int, default=5, help="Validations without improvement before it stops.")
+    parser.add_argument("--test", type=bool, default=True, help="Whether the best checkpoint is tested at the end.")
+
+
+def _test(parser: ArgumentParser) -> None:
+    _finetune(parser)
+    parser.add_argument("--checkpoint", type=str, required=True, help="A checkpoint of `finetune`.")
+
+
+def _prepare(parser: ArgumentParser) -> None:
+    _pretrain(parser, needs_name=False)  # so that a configuration of `pretrain` serves; only data and seed are used
+
+
+def _modify(parser: ArgumentParser) -> None:
+    parser.add_function_arguments(verbs.modify)
+
+
+_GRAMMAR: dict[str, Callable[[ArgumentParser], None]] = {
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "test": _test,
+    "prepare": _prepare,
+    "modify": _modify,
+}
+_RUN: dict[str, Callable[[Namespace, str], None]] = {
+    "pretrain": verbs.pretrain,
+    "finetune": verbs.finetune,
+    "test": verbs.test,
+    "prepare": verbs.prepare,
+    "modify": lambda config, yaml: verbs.modify(**config),
+}

@@ -1,0 +1,91 @@
+"""The windows of labelled conversations, each message tokenised once, as a dataset whose key is a micro-batch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from electra_lab.batches import ConversationBatch
+from electra_lab.data.augmentation import augmented
+from electra_lab.data.chance import generator
+from electra_lab.data.conversation import Conversation, speaker_indices
+from electra_lab.data.encoding import ConversationEncoder, EncodedWindow, pack, starts_of_words
+from electra_lab.data.order import MicroBatch
+
+
+class LabelledWindows(Dataset[ConversationBatch]):
+    """Windows in the order of the conversations; what a key gives depends on nothing but the key.
+
+    Args:
+        conversations: the conversations of one split.
+        encoder: how messages become tokens.
+        augmentation: share of the windows that are changed, anew in every epoch.
+        seed: of the changes.
+    """
+
+    def __init__(
+        self,
+        conversations: Sequence[Conversation],
+        encoder: ConversationEncoder,
+        augmentation: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.conversations = list(conversations)
+        self.encoder = encoder
+        self.augmentation = augmentation
+        self.seed = seed
+        self.message_ids = [
+            encoder.encode_texts([message.text for message in conversation.messages]) for conversation in conversations
+        ]
+        self.speakers = [speaker_indices(conversation) for conversation in conversations]
+        self.labels = [
+            [-1 if message.label is None else message.label for message in conversation.messages]
+            for conversation in conversations
+        ]
+        self.first_message = np.cumsum([0, *(len(conversation.messages) for conversation in conversations)]).tolist()
+        self.windows = [
+            (index, start, end) for index, ids in enumerate(self.message_ids) for start, end in encoder.windows(ids)
+        ]
+        self._starts_word = starts_of_words(encoder.tokenizer)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, key: MicroBatch) -> ConversationBatch:
+        windows, labels, numbers, conversations = [], [], [], []
+        for example in key.examples.tolist():
+            conversation = self.windows[example][0]
+            messages, window = self._window(example, key.epoch)
+            windows.append(window)
+            labels.append([self.labels[conversation][message] for message in messages])
+            numbers.append([self.first_message[conversation] + message for message in messages])
+            conversations.append(conversation)
+        return pack(windows, labels, numbers, conversations, (key.epoch, key.index))
+
+    def summary(self) -> dict[str, float]:
+        """How many conversations, messages and windows there are, and which share of each is anomalous."""
+        messages = [label for labels in self.labels for label in labels]
+        windows = [1 in self.labels[conversation][start:end] for conversation, start, end in self.windows]
+        return {
+            "conversations": len(self.conversations),
+            "messages": len(messages),
+            "windows": len(windows),
+            "anomalous_conversations": float(np.mean([c.is_anomalous for c in self.conversations])),
+            "anomalous_messages": messages.count(1) / len(messages),
+            "anomalous_windows": float(np.mean(windows)),
+        }
+
+    def _window(self, example: int, epoch: int) -> tuple[list[int], EncodedWindow]:
+        """The messages of a window, as numbers within its conversation, and their tokens."""
+        conversation, start, end = self.windows[example]
+        messages = list(range(start, end))
+        ids = self.message_ids[conversation][start:end]
+        if self.augmentation:
+            rng = generator(self.seed, epoch, example)
+            if rng.random() < self.augmentation:
+                encoder = self.encoder
+                mask = encoder.tokenizer.mask_token_id
+                kept, ids = augmented(ids, rng, mask, self._starts_word, encoder.window_budget)
+                messages = [start + message for message in kept]
+        speakers = [self.speakers[conversation][message] for message in messages]
+        return messages, self.encoder.encode_window(ids, speakers)

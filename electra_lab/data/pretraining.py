@@ -1,0 +1,131 @@
+"""PretrainingDataModule: prepares a corpus once and feeds masked, packed batches from it."""
+
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from electra_lab.batches import PretrainingBatch
+from electra_lab.data.corpus import CorpusSettings, corpus_name, open_corpus, prepare_corpus
+from electra_lab.data.examples import PackedExamples
+from electra_lab.data.order import OrderedSampler, in_order
+from electra_lab.tokenizer import load_tokenizer
+
+
+class PretrainingDataModule(LightningDataModule):
+    """Prepares a corpus (tokenizer, token store, example index) once and feeds masked, packed batches from it.
+
+    Args:
+        paths: Files, folders or hf:NAME_OR_FOLDER. The embedded synthetic text if not given.
+        validation_paths: Held-out text. If not given, a share of the documents of `paths` is held out.
+        validation_share: Share of the documents that is held out.
+        tokenizer: A tokenizer's name or folder. If not given, one is trained on a sample of the corpus.
+        vocabulary_size: Size of the tokenizer to train.
+        sample_lines: The tokenizer is trained on so many lines, the first of the corpus.
+        max_length: Tokens of an example, with [CLS] and [SEP].
+        mask_probability: Share of the tokens that the generator predicts.
+        batch_size: Examples of an optimizer step, over all devices.
+        micro_batch_size: Examples of a forward pass on one device, when memory runs out. All of them if not given.
+        validation_examples: At most so many held-out examples are used for a validation.
+        num_workers: Processes that make batches.
+        cache: Folder for prepared corpora.
+        seed: Of the order, the masks and the packing.
+    """
+
+    def __init__(
+        self,
+        paths: list[str] | None = None,
+        validation_paths: list[str] | None = None,
+        validation_share: float = 0.01,
+        tokenizer: str | None = None,
+        vocabulary_size: int = 32000,
+        sample_lines: int = 1_000_000,
+        max_length: int = 128,
+        mask_probability: float = 0.15,
+        batch_size: int = 128,
+        micro_batch_size: int | None = None,
+        validation_examples: int = 1024,
+        num_workers: int = 0,
+        cache: str = "runs/data",
+        seed: int = 42,
+    ) -> None:
+        super().__init__()
+        if not 0 < mask_probability < 1:
+            raise ValueError(f"mask_probability must lie between 0 and 1, got {mask_probability}")
+        if max_length < 8:
+            raise ValueError(f"max_length must be at least 8, got {max_length}")
+        self.settings = CorpusSettings(
+            paths, validation_paths, validation_share, tokenizer, vocabulary_size, sample_lines, max_length, seed
+        )
+        self.mask_probability = mask_probability
+        self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
+        self.validation_examples = validation_examples
+        self.num_workers = num_workers
+        self.folder = Path(cache) / corpus_name(self.settings)
+        self.tokenizer_source = tokenizer or str(self.folder / "tokenizer")  # the task reads the same
+        self._sampler: OrderedSampler | None = None
+        self._state: dict[str, int] | None = None  # where to go on, until there is a sampler
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches of an optimizer step on one device."""
+        return self.sampler.accumulation
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch."""
+        return self.sampler.steps_per_epoch
+
+    @property
+    def sampler(self) -> OrderedSampler:
+        """The order of the training examples."""
+        rank, devices = self._place()
+        if self._sampler is None or (self._sampler.rank, self._sampler.world_size) != (rank, devices):  # a trainer came
+            num_examples = sum(len(shard) for shard in open_corpus(self.folder, "train")[1])
+            size = self.micro_batch_size or self.batch_size // devices
+            self._sampler = OrderedSampler(num_examples, self.batch_size, size, self.settings.seed, rank, devices)
+            if self._state is not None:
+                self._sampler.load_state_dict(self._state)
+        return self._sampler
+
+    def prepare_data(self) -> None:
+        """Make the prepared corpus unless it is there."""
+        prepare_corpus(self.settings, self.folder)
+
+    def train_dataloader(self) -> DataLoader[PretrainingBatch]:
+        """Masked examples in shuffled order, masks anew in every epoch."""
+        parts = self.sampler.accumulation * self.sampler.world_size
+        return self._loader(self._dataset("train", parts), self.sampler)
+
+    def val_dataloader(self) -> DataLoader[PretrainingBatch]:
+        """Held-out examples in order, always with the same masks."""
+        dataset = self._dataset("validation", parts=1)
+        size = self.micro_batch_size or self.batch_size
+        return self._loader(dataset, in_order(min(len(dataset), self.validation_examples), size, *self._place()))
+
+    def state_dict(self) -> dict[str, int]:
+        """The place in the order, for a checkpoint."""
+        return self.sampler.state_dict()
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a saved place, also before there is data."""
+        self._state = state
+        if self._sampler is not None:
+            self._sampler.load_state_dict(state)
+
+    def _dataset(self, part: str, parts: int) -> PackedExamples:
+        store, index = open_corpus(self.folder, part)
+        tokenizer = load_tokenizer(self.tokenizer_source)
+        settings = self.settings
+        return PackedExamples(store, index, tokenizer, settings.max_length, self.mask_probability, settings.seed, parts)
+
+    def _loader(self, dataset: PackedExamples, order: OrderedSampler | list) -> DataLoader[PretrainingBatch]:
+        return DataLoader(
+            dataset, batch_size=None, sampler=order, num_workers=self.num_workers, pin_memory=torch.cuda.is_available()
+        )
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of devices."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

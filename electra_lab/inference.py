@@ -1,0 +1,206 @@
+"""Scores a conversation with a trained detector: every message, every window, the whole. The path that training took.
+
+W windows, M messages.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from electra_lab.batches import ConversationBatch
+from electra_lab.bundle import DetectorSettings, load_detector
+from electra_lab.data.conversation import Conversation, Message, speaker_indices
+from electra_lab.data.encoding import ConversationEncoder, pack
+from electra_lab.models.detector import Detection, Detector
+
+WINDOWS_AT_ONCE = 32  # of one forward pass; bounds the memory, changes no score
+
+
+class WindowPrediction(NamedTuple):
+    """Messages `start` to `end - 1` read together."""
+
+    start: int
+    end: int
+    score: float  # probability that one of them is anomalous
+    is_anomalous: bool
+
+
+class MessagePrediction(NamedTuple):
+    """One message, judged in every window it is in."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    score: float  # sigmoid of the mean logit over its windows
+    is_anomalous: bool
+    attention: float  # share of the attention it gets, mean over its windows: where the model looked, not a reason
+
+
+class ConversationPrediction(NamedTuple):
+    """What the detector says about a conversation. Holds numbers only, no text; `print` shows a table."""
+
+    score: float  # of its most anomalous window
+    is_anomalous: bool
+    windows: list[WindowPrediction]
+    messages: list[MessagePrediction]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as dicts and lists, for `json.dumps`."""
+        return {
+            **self._asdict(),
+            "windows": [window._asdict() for window in self.windows],
+            "messages": [message._asdict() for message in self.messages],
+        }
+
+    def __str__(self) -> str:
+        lines = [f"conversation of {len(self.messages)} messages: {_said(self.score, self.is_anomalous)}"]
+        lines += [f"  window {w.start}-{w.end - 1}: {_said(w.score, w.is_anomalous)}" for w in self.windows]
+        lines += [f"  message {m.index}: {_said(m.score, m.is_anomalous)}" for m in self.messages]
+        return "\n".join(lines)
+
+
+class _Device:
+    """The accelerator if there is one, looked up when it is asked for."""
+
+    def __get__(self, instance: object, owner: type) -> str:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Config:
+    """Stands in for the configuration class of the original snippet; `Config.DEVICE` is where to compute."""
+
+    DEVICE = _Device()
+
+
+class TrainedDetector(nn.Module):
+    """A detector with the settings it was trained with and the tokenizer that belongs to it."""
+
+    def __init__(self, detector: Detector, tokenizer: PreTrainedTokenizerFast, settings: DetectorSettings) -> None:
+        super().__init__()
+        self.detector = detector
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.encoder = ConversationEncoder(
+            tokenizer, settings.window, settings.stride, settings.max_length, settings.num_speakers
+        )
+
+    def forward(self, batch: ConversationBatch) -> Detection:
+        """Scores of every window and message of the batch."""
+        return self.detector(batch)
+
+
+def load_model_for_inference(
+    folder: str | Path, config: object = None
+) -> tuple[TrainedDetector, PreTrainedTokenizerFast]:
+    """The model and the tokenizer of a `detector` folder, in evaluation mode on the CPU.
+
+    Args:
+        folder: what `finetune` left in `runs/finetune/<run_name>/detector`.
+        config: accepted for snippets written for the original; not used, all settings are in the folder.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: not a detector, or a damaged or untrained one.
+    """
+    detector, tokenizer, settings = load_detector(folder)
+    return TrainedDetector(detector, tokenizer, settings).eval(), tokenizer
+
+
+def predict_conversation(
+    model: TrainedDetector,
+    tokenizer: PreTrainedTokenizerFast,
+    messages: Sequence[str | Message | Mapping[str, str | None]],
+    device: str | torch.device = "cpu",
+) -> ConversationPrediction:
+    """Score one conversation of one message or more; every message is in at least one window.
+
+    Args:
+        model: from `load_model_for_inference`.
+        tokenizer: the one that came with the model.
+        messages: texts, `Message`s, or mappings with "text" and "speaker"; where no speaker is named, two take turns.
+        device: "cpu", "cuda", ...; the model moves there.
+
+    Raises:
+        ValueError: no messages, something that is not a message, or another model's tokenizer.
+    """
+    if isinstance(messages, str) or not len(messages):
+        raise ValueError("messages must be a list of at least one message")
+    if tokenizer is not model.tokenizer and tokenizer.get_vocab() != model.tokenizer.get_vocab():
+        raise ValueError("the tokenizer is not the one that belongs to this model; use both as they were loaded")
+    conversation = Conversation("", tuple(_as_message(index, message) for index, message in enumerate(messages)))
+    encoder = model.encoder
+    message_ids = encoder.encode_texts([message.text for message in conversation.messages])
+    speakers = speaker_indices(conversation)
+    bounds = encoder.windows(message_ids)
+
+    model = model.to(device).eval()
+    window_scores: list[Tensor] = []
+    owners: list[int] = []  # the message of each of the following two
+    message_logits: list[Tensor] = []
+    message_mass: list[Tensor] = []
+    for first in range(0, len(bounds), WINDOWS_AT_ONCE):
+        part = bounds[first : first + WINDOWS_AT_ONCE]
+        batch = pack(
+            [encoder.encode_window(message_ids[start:end], speakers[start:end]) for start, end in part],
+            message_labels=[[-1] * (end - start) for start, end in part],
+            message_ids=[range(start, end) for start, end in part],
+            conversations=[0] * len(part),
+        )
+        with torch.inference_mode():
+            detection = model(_moved(batch, device))
+        window_scores.append(detection.window_logits.softmax(dim=-1)[:, 1].cpu())
+        message_logits.append(detection.message_logits.cpu())
+        message_mass.append(detection.message_mass.cpu())
+        owners += batch.message_ids.tolist()
+    index = torch.tensor(owners)
+    message_scores = _mean_per_message(torch.cat(message_logits), index, len(messages)).sigmoid()  # (M,)
+    attention = _mean_per_message(torch.cat(message_mass), index, len(messages))  # (M,)
+    return _decided(bounds, torch.cat(window_scores), message_scores, attention, model.settings.thresholds)
+
+
+def _decided(
+    bounds: Sequence[tuple[int, int]],
+    window_scores: Tensor,
+    message_scores: Tensor,
+    attention: Tensor,
+    thresholds: Mapping[str, float],
+) -> ConversationPrediction:
+    score = float(window_scores.max())
+    return ConversationPrediction(
+        score=score,
+        is_anomalous=score >= thresholds["conversation"],
+        windows=[
+            WindowPrediction(start, end, score, score >= thresholds["window"])
+            for (start, end), score in zip(bounds, window_scores.tolist(), strict=True)
+        ],
+        messages=[
+            MessagePrediction(index, score, score >= thresholds["message"], mass)
+            for index, (score, mass) in enumerate(zip(message_scores.tolist(), attention.tolist(), strict=True))
+        ],
+    )
+
+
+def _as_message(index: int, message: str | Message | Mapping[str, str | None]) -> Message:
+    if isinstance(message, Message):
+        return message
+    if isinstance(message, str):
+        return Message(message)
+    if isinstance(message, Mapping) and isinstance(message.get("text"), str):
+        return Message(str(message["text"]), message.get("speaker"))
+    kind = "a mapping without a text" if isinstance(message, Mapping) else type(message).__name__
+    raise ValueError(f'message {index} must be a text, a Message or a mapping with "text" and "speaker", got {kind}')
+
+
+def _mean_per_message(values: Tensor, index: Tensor, num_messages: int) -> Tensor:
+    """Mean of (n,) values over the windows of each message; none is in no window."""
+    return values.new_zeros(num_messages).scatter_reduce(0, index, values, "mean", include_self=False)
+
+
+def _moved(batch: ConversationBatch, device: str | torch.device) -> ConversationBatch:
+    return ConversationBatch._make(part.to(device) if isinstance(part, Tensor) else part for part in batch)
+
+
+def _said(score: float, is_anomalous: bool) -> str:
+    return f"{score:.3f}" + ("  anomalous" if is_anomalous else "")

@@ -1,0 +1,63 @@
+"""The detector: backbone, attention pooling, a decision for each window and a score for each message."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from electra_lab.batches import ConversationBatch
+from electra_lab.models.backbone import Backbone
+from electra_lab.models.pooling import AttentionPooling
+
+
+class Detection(NamedTuple):
+    """What the detector says about W windows with M messages and T tokens; all float32."""
+
+    window_logits: Tensor  # (W, 2) not anomalous, anomalous
+    message_logits: Tensor  # (M,) trained on every message: unlike attention it can say "none of them"
+    attention: Tensor  # (T,) of the pooling, sums to 1 over each window
+    message_mass: Tensor  # (M,) attention that a message's tokens receive together
+
+
+class Detector(nn.Module):
+    """Backbone -> attention pooling -> three-layer head for windows, one linear layer for messages."""
+
+    def __init__(self, backbone: Backbone, dropout: float = 0.3) -> None:
+        super().__init__()
+        size = backbone.hidden_size
+        self.backbone = backbone
+        self.pooling = AttentionPooling(size)
+        self.head = nn.Sequential(  # 768-768-384-2 for a base encoder
+            nn.Linear(size, size),
+            nn.LayerNorm(size),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(size, size // 2),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(size // 2, 2),
+        )
+        self.message_head = nn.Linear(size, 1)
+
+    def forward(self, batch: ConversationBatch) -> Detection:
+        """Scores of every window and message of the batch."""
+        hidden = self.backbone(batch.input_ids, batch.position_ids, batch.cu_seq_lens, batch.max_length)  # (T, hidden)
+        pooled, attention = self.pooling(hidden, batch.cu_seq_lens)
+        states = _mean_per_message(hidden.float(), batch.message_of_token, len(batch.window_of_message))
+        return Detection(
+            window_logits=self.head(pooled).float(),
+            message_logits=self.message_head(states)[:, 0].float(),
+            attention=attention,
+            message_mass=_sum_per_message(attention, batch.message_of_token, len(batch.window_of_message)),
+        )
+
+
+def _sum_per_message(values: Tensor, message_of_token: Tensor, num_messages: int) -> Tensor:
+    """Sum of (T, ...) over each message's tokens; tokens of no message (-1) go to a last row, which is dropped."""
+    row = torch.where(message_of_token < 0, num_messages, message_of_token)
+    return values.new_zeros(num_messages + 1, *values.shape[1:]).index_add(0, row, values)[:-1]
+
+
+def _mean_per_message(values: Tensor, message_of_token: Tensor, num_messages: int) -> Tensor:
+    num_tokens = _sum_per_message(torch.ones_like(values[:, 0]), message_of_token, num_messages)
+    return _sum_per_message(values, message_of_token, num_messages) / num_tokens.clamp(min=1)[:, None]

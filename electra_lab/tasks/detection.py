@@ -1,0 +1,203 @@
+"""ConversationAnomalyDetection: fine-tunes an encoder to find anomalous windows, messages and conversations."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from electra_lab import losses, optim
+from electra_lab.batches import ConversationBatch
+from electra_lab.calibration import UNDECIDED, best_f1_threshold
+from electra_lab.metrics import DetectionLevels, DetectionMetrics, MeanTerms, Scored, detection_figures
+from electra_lab.models.backbone import load_backbone
+from electra_lab.models.detector import Detection, Detector
+from electra_lab.steps import is_logged, total_steps
+from electra_lab.tokenizer import load_tokenizer
+
+LEVELS = ("window", "message", "conversation")  # the order of the thresholds
+FIGURES = ("f1", "average_precision", "auroc", "precision", "recall", "accuracy")
+TERMS = ("window_loss", "attention_loss", "message_loss")
+_MONITORED = ("f1", "average_precision")  # of windows: a checkpoint needs them even where they are not defined
+
+
+class ConversationAnomalyDetection(LightningModule):
+    """Fine-tunes an encoder to find anomalous windows, messages and conversations.
+
+    Args:
+        backbone: The encoder's name or folder, its tokenizer with it.
+        num_speakers: Speakers told apart by a token of their own; the last one is shared by all beyond.
+        dropout: In the head that decides about a window.
+        loss: Of a window: focal or cross_entropy.
+        loss_options: The loss's own options, e.g. {gamma: 2, alpha: .25}.
+        attention_weight: Of the term that moves the pooling's attention to the anomalous messages.
+        message_weight: Of the message scores' loss.
+        learning_rate: Highest learning rate.
+        weight_decay: Of matrices and tables; biases and normalisation have none.
+        warmup_share: Share of all optimizer steps over which the learning rate rises from 0.
+    """
+
+    logged_names = (
+        "train/loss",
+        *(f"train/{term}" for term in TERMS),
+        "train/learning_rate",
+        "train/gradient_norm",
+        *(
+            f"{stage}/{name}"
+            for stage in ("val", "test")
+            for name in (
+                "loss",
+                *FIGURES,
+                *(f"message_{figure}" for figure in FIGURES),
+                *(f"conversation_{figure}" for figure in FIGURES),
+            )
+        ),
+    )
+    thresholds: Tensor
+
+    def __init__(
+        self,
+        backbone: str,
+        num_speakers: int = 2,
+        dropout: float = 0.3,
+        loss: str = "focal",
+        loss_options: dict[str, float] | None = None,
+        attention_weight: float = 0.5,
+        message_weight: float = 1.0,
+        learning_rate: float = 2e-5,
+        weight_decay: float = 0.01,
+        warmup_share: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.window_loss = losses.window_loss(loss, loss_options)
+        self.register_buffer("thresholds", torch.full((len(LEVELS),), UNDECIDED))
+        self.train_terms = MeanTerms(TERMS)
+        self.evaluation_terms = MeanTerms(TERMS)
+        self.metrics = DetectionMetrics()
+        self.detector: Detector | None = None
+        self.test_results: dict[str, dict[str, object]] = {}  # after a test: the figures of each level
+        self.predictions: dict[str, Scored] = {}  # after a test: the scores and labels of each level
+        self.collected: DetectionLevels | None = None  # after a test: the same with message and conversation ids
+
+    def configure_model(self) -> None:
+        if self.detector is None:
+            tokenizer = load_tokenizer(self.hparams["backbone"], self.hparams["num_speakers"])
+            self.detector = Detector(load_backbone(self.hparams["backbone"], len(tokenizer)), self.hparams["dropout"])
+
+    def on_fit_start(self) -> None:
+        assert self.detector is not None
+        longest = self.detector.backbone.max_positions
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is not None and datamodule.max_length > longest:  # said now, not at the first window as long
+            raise ValueError(
+                f"max_length is {datamodule.max_length}, but the encoder has positions for at most {longest} tokens"
+            )
+
+    def forward(self, batch: ConversationBatch) -> Detection:
+        assert self.detector is not None, "Lightning calls configure_model first"
+        return self.detector(batch)
+
+    def terms(self, batch: ConversationBatch, detection: Detection) -> dict[str, Tensor]:
+        """The three losses of each window, (W,) each.
+
+        A micro-batch always has the same number of windows, so the mean over its windows, Lightning's mean over
+        micro-batches and DDP's over devices give the mean over the whole optimizer step.
+        """
+        num_windows = len(batch.window_labels)
+        where = (batch.message_labels, batch.window_of_message, num_windows)
+        return {
+            "window_loss": self.window_loss(detection.window_logits, batch.window_labels),
+            "attention_loss": losses.attention_supervision(detection.message_mass, *where),
+            "message_loss": losses.message_loss(detection.message_logits, *where),
+        }
+
+    def training_step(self, batch: ConversationBatch, batch_idx: int) -> Tensor:
+        terms = self.terms(batch, self(batch))
+        if is_logged(self.trainer, self.trainer.global_step + 1):
+            self.train_terms.update(terms)
+        return self._total({name: values.mean() for name, values in terms.items()})
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if is_logged(self.trainer, self.trainer.global_step + 1):
+            means = self.train_terms.compute()
+            self.train_terms.reset()
+            gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+            self.log_dict(
+                {
+                    "train/loss": self._total(means),
+                    **{f"train/{name}": mean for name, mean in means.items()},
+                    "train/learning_rate": optimizer.param_groups[0]["lr"],
+                    "train/gradient_norm": torch.nn.utils.get_total_norm(gradients),  # before clipping
+                }
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        self._forget()
+
+    def validation_step(self, batch: ConversationBatch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.sanity_checking:
+            return
+        levels = self.metrics.levels()
+        found = [best_f1_threshold(*levels[level]) for level in LEVELS]
+        self.thresholds.copy_(torch.tensor(found))  # before the checkpoint is written: it is saved with the weights
+        self._log_figures("val", self._figures(levels))
+
+    def on_test_epoch_start(self) -> None:
+        self._forget()
+
+    def test_step(self, batch: ConversationBatch, batch_idx: int) -> None:
+        self._evaluate(batch)
+
+    def on_test_epoch_end(self) -> None:
+        levels = self.metrics.levels()
+        self.test_results = self._figures(levels)
+        self.predictions = {level: (scores.cpu(), labels.cpu()) for level, (scores, labels) in levels.items()}
+        self.collected = self.metrics.collect()
+        self._log_figures("test", self.test_results)
+
+    def configure_optimizers(self) -> Any:
+        hparams = self.hparams
+        optimizer = optim.adamw(optim.parameter_groups(self, hparams["weight_decay"]), hparams["learning_rate"])
+        total = total_steps(self.trainer)
+        warmup = round(hparams["warmup_share"] * total)
+        return optim.scheduled(optimizer, lambda step: optim.linear(step, warmup, total))
+
+    def _total(self, terms: dict[str, Tensor]) -> Tensor:
+        attention = self.hparams["attention_weight"] * terms["attention_loss"]
+        return terms["window_loss"] + attention + self.hparams["message_weight"] * terms["message_loss"]
+
+    def _evaluate(self, batch: ConversationBatch) -> None:
+        detection = self(batch)
+        self.evaluation_terms.update(self.terms(batch, detection))
+        self.metrics.update(
+            detection.window_logits.softmax(1)[:, 1],
+            batch.window_labels,
+            batch.conversation_of_window,
+            detection.message_logits,
+            batch.message_labels,
+            batch.message_ids,
+        )
+
+    def _forget(self) -> None:
+        self.metrics.reset()
+        self.evaluation_terms.reset()
+
+    def _figures(self, levels: dict[str, Scored]) -> dict[str, dict[str, object]]:
+        thresholds = dict(zip(LEVELS, self.thresholds.tolist(), strict=True))
+        return {level: detection_figures(*levels[level], thresholds[level]) for level in LEVELS}
+
+    def _log_figures(self, stage: str, figures: dict[str, dict[str, object]]) -> None:
+        """Log what is defined: with one class only most figures are not."""
+        values: dict[str, Any] = {f"{stage}/loss": self._total(self.evaluation_terms.compute())}
+        for level, prefix in zip(LEVELS, ("", "message_", "conversation_"), strict=True):
+            for name in FIGURES:
+                value = figures[level][name]
+                if value is not None:
+                    values[f"{stage}/{prefix}{name}"] = value
+                elif level == "window" and name in _MONITORED:
+                    values[f"{stage}/{name}"] = torch.nan
+        self.log_dict(values, sync_dist=True)

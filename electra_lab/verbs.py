@@ -1,0 +1,178 @@
+"""What each verb does with its parsed options."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from electra_lab import bundle, runs
+from electra_lab.data import nouns
+from electra_lab.data.detection import ConversationDataModule
+from electra_lab.data.formats import read_conversations
+from electra_lab.data.nouns import write_modified
+from electra_lab.data.pretraining import PretrainingDataModule
+from electra_lab.report.test_run import example_predictions, write_figures
+from electra_lab.tasks.detection import LEVELS, ConversationAnomalyDetection
+from electra_lab.tasks.pretraining import ReplacedTokenDetection
+from electra_lab.tokenizer import load_tokenizer
+
+_PRETRAIN_PROGRESS = ("loss", "masked_lm_loss", "masked_lm_accuracy", "discriminator_auroc", "discriminator_recall")
+_FINETUNE_PROGRESS = ("loss", "f1", "average_precision", "message_f1", "message_average_precision")
+_BEST = "val/average_precision"
+
+
+def pretrain(config: Namespace, yaml: str) -> None:
+    """Pretrain; leave Hugging Face folders of generator and discriminator in the run's folder."""
+    folder = runs.start("pretrain", config, yaml)
+    datamodule = PretrainingDataModule(**config.data, seed=config.seed)
+    task = ReplacedTokenDetection(tokenizer=datamodule.tokenizer_source, **config.model)
+    checkpoints = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="{step}",
+        monitor="step",
+        mode="max",
+        save_top_k=2,
+        every_n_train_steps=config.checkpoint_every,
+    )
+    trainer = runs.make_trainer(config, folder, task, datamodule, _PRETRAIN_PROGRESS, [checkpoints])
+    started = time.monotonic()
+    trainer.fit(task, datamodule=datamodule)
+    results = runs.facts(task, trainer, time.monotonic() - started)
+    results["tokens"] = int(trainer.callback_metrics.get("train/tokens", 0))
+    trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
+    results["validation"] = _without_stage(trainer.validate(task, datamodule=datamodule, verbose=False)[0])
+    if trainer.is_global_zero:
+        assert task.electra is not None
+        tokenizer = load_tokenizer(datamodule.tokenizer_source)
+        bundle.export_pretrained(task.electra.generator, task.electra.discriminator, tokenizer, folder, results)
+        runs.write_results(folder, results)
+        runs.summary(
+            folder, {"held-out text": results["validation"]}, ("loss", "masked_lm_loss", "discriminator_auroc")
+        )
+
+
+def finetune(config: Namespace, yaml: str) -> None:
+    """Train a detector with early stopping, take the best by validation average precision, test it."""
+    folder = runs.start("finetune", config, yaml)
+    task, datamodule = _detection(config)
+    best = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="epoch={epoch}-f1={val/f1:.4f}",
+        auto_insert_metric_name=False,
+        monitor=_BEST,
+        mode="max",
+        save_weights_only=True,
+    )
+    stopping = EarlyStopping(_BEST, patience=config.patience, mode="max")
+    trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [best, stopping])
+    started = time.monotonic()
+    trainer.fit(task, datamodule=datamodule)
+    results = runs.facts(task, trainer, time.monotonic() - started)
+    results |= {"best_checkpoint": Path(best.best_model_path).name, "data": datamodule.summary()}
+    validation = trainer.validate(task, datamodule=datamodule, ckpt_path=best.best_model_path, verbose=False)[0]
+    results["validation"] = _without_stage(validation)
+    if config.test:
+        trainer.test(task, datamodule=datamodule, verbose=False)  # with the best weights, loaded a line above
+        results["test"] = task.test_results
+    if trainer.is_global_zero:
+        datamodule.write_splits(folder)
+        _save_detector(config, folder, task, results["steps"])
+        if config.test:
+            results["examples"] = _look_at_test(task, datamodule, folder)
+        runs.write_results(folder, results)
+        runs.summary(folder, results.get("test", {"validation": results["validation"]}), runs.DETECTION_FIGURES)
+
+
+def test(config: Namespace, yaml: str) -> None:
+    """Test a checkpoint of `finetune` with its own thresholds, on the test part of the data that is given."""
+    folder = runs.start("test", config, yaml)
+    checkpoint = Path(config.checkpoint)
+    if not checkpoint.is_file():
+        raise FileNotFoundError(f"{checkpoint}: no such checkpoint; look into the checkpoints/ of a finetune run")
+    task, datamodule = _detection(config)
+    trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [])
+    trainer.test(task, datamodule=datamodule, ckpt_path=str(checkpoint), verbose=False)
+    if trainer.is_global_zero:
+        results = {"checkpoint": str(checkpoint), "data": datamodule.summary(), "test": task.test_results}
+        results["examples"] = _look_at_test(task, datamodule, folder)
+        runs.write_results(folder, results)
+        runs.summary(folder, task.test_results, runs.DETECTION_FIGURES)
+
+
+def prepare(config: Namespace, yaml: str) -> None:
+    """Tokenise and pack a corpus; `pretrain` with the same options finds it made."""
+    runs.log_to(None)
+    datamodule = PretrainingDataModule(**config.data, seed=config.seed)
+    datamodule.prepare_data()
+    print(datamodule.folder)
+
+
+def modify(
+    paths: list[str],
+    output: str,
+    share: float = 0.7,
+    nouns_per_conversation: int = 3,
+    words: str | None = None,
+    seed: int = 42,
+) -> None:
+    """Replace nouns in raw conversations: labelled data for `finetune`, one file a conversation.
+
+    Args:
+        paths: Files or folders of conversations (NIKL Messenger or JSONL).
+        output: A new folder.
+        share: Share of the conversations that are changed.
+        nouns_per_conversation: Different nouns that are exchanged in each.
+        words: A text file of words to put in, one a line. If not given, nouns of other conversations.
+        seed: The same seed makes the same choices.
+    """
+    runs.log_to(None)
+    chosen = None if words is None else [word for word in Path(words).read_text(encoding="utf-8").split("\n") if word]
+    conversations = read_conversations(paths)
+    numbers = write_modified(nouns.modify(conversations, share, nouns_per_conversation, chosen, seed), output)
+    print(f"{output}: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in numbers.items()))
+
+
+def _detection(config: Namespace) -> tuple[ConversationAnomalyDetection, ConversationDataModule]:
+    backbone = config.model.backbone
+    if backbone.startswith(config.output) and not Path(backbone).is_dir():
+        raise FileNotFoundError(
+            f"no encoder at {backbone}; run `make pretrain` first, or give one: "
+            "make finetune BACKBONE=monologg/koelectra-base-v3-discriminator (a Hugging Face name or a folder)"
+        )
+    task = ConversationAnomalyDetection(**config.model)
+    options = {"tokenizer": backbone, "num_speakers": config.model.num_speakers, "seed": config.seed}
+    return task, ConversationDataModule(**config.data, **options)
+
+
+def _save_detector(config: Namespace, folder: Path, task: ConversationAnomalyDetection, steps: int) -> None:
+    assert task.detector is not None
+    settings = bundle.DetectorSettings(
+        window=config.data.window,
+        stride=config.data.stride,
+        max_length=config.data.max_length,
+        num_speakers=config.model.num_speakers,
+        dropout=config.model.dropout,
+        thresholds=dict(zip(LEVELS, task.thresholds.tolist(), strict=True)),
+        trained_on="given conversations" if config.data.paths else "made-up conversations (embedded in electra_lab)",
+        backbone=config.model.backbone,
+        steps=steps,
+    )
+    tokenizer = load_tokenizer(config.model.backbone, config.model.num_speakers)
+    bundle.save_detector(task.detector, tokenizer, settings, folder / "detector", task.test_results)
+
+
+def _look_at_test(
+    task: ConversationAnomalyDetection, datamodule: ConversationDataModule, folder: Path
+) -> dict[str, Any]:
+    assert task.collected is not None
+    write_figures(task.test_results, task.predictions, folder)
+    threshold = float(task.thresholds[LEVELS.index("message")])
+    return example_predictions(task.collected, datamodule.split("test"), threshold)
+
+
+def _without_stage(values: Mapping[str, float]) -> dict[str, float]:
+    """`val/loss` as `loss`."""
+    return {name.split("/", 1)[1]: value for name, value in values.items()}

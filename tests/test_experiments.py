@@ -1,0 +1,47 @@
+"""Every configuration that is shipped is parsed, and the published ones hold the published numbers."""
+
+from pathlib import Path
+
+import pytest
+
+from electra_lab.cli import build_parser, parse
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def parsed(path: Path):
+    verb = path.stem.split("-")[0]
+    return parse(build_parser(verb), ["--config", str(path), "--run_name", "test"])
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_it_is_understood(path):
+    config = parsed(path)
+    assert config.data.batch_size % (config.data.micro_batch_size or config.data.batch_size) == 0
+    assert path.read_text(encoding="utf-8").startswith("# ")  # says what it is
+
+
+def test_the_settings_of_the_original_detector():
+    config = parsed(EXPERIMENTS / "finetune-koelectra.yaml")
+    assert config.model.backbone == "monologg/koelectra-base-v3-discriminator"
+    assert (config.data.window, config.data.stride, config.data.max_length) == (10, 5, 512)
+    assert (config.data.batch_size, config.data.micro_batch_size) == (32, 16)  # 16 x 2
+    assert (config.trainer.max_epochs, config.model.learning_rate) == (20, 2e-5)
+
+
+# Table 6 of the paper and the README of google-research/electra: length, batch, steps, learning rate, masked share
+PUBLISHED = {
+    "small": (128, 128, 1_000_000, 5e-4, 0.15),
+    "small++": (512, 128, 4_000_000, 5e-4, 0.15),
+    "base": (512, 256, 766_000, 2e-4, 0.15),
+    "large": (512, 2048, 400_000, 2e-4, 0.25),
+}
+
+
+@pytest.mark.parametrize("preset", PUBLISHED)
+def test_the_settings_of_the_paper(preset):
+    config = parsed(EXPERIMENTS / f"pretrain-{preset}.yaml")
+    data, model = config.data, config.model
+    values = (data.max_length, data.batch_size, config.trainer.max_steps, model.learning_rate, data.mask_probability)
+    assert values == PUBLISHED[preset]
+    assert (model.preset, model.warmup_steps, model.discriminator_weight) == (preset, 10_000, 50.0)
