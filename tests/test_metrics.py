@@ -59,6 +59,7 @@ def test_one_window_with_one_message() -> None:
         assert scores.shape == labels.shape == (1,)
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_reset_forgets() -> None:
     metrics = DetectionMetrics()
     metrics.update(*detection_batch())

@@ -18,7 +18,9 @@ WINDOWS: list[Window] = [
 
 def batch_of(windows: list[Window]) -> ConversationBatch:
     """`[CLS] message [SEP] message [SEP]` of every window, one after another."""
-    ids, owners, lengths, labels, window_of_message = [], [], [], [], []
+    ids: list[int] = []
+    labels: list[int] = []
+    owners, lengths, window_of_message = [], [], []
     for number, window in enumerate(windows):
         start = len(ids)
         ids.append(2)
@@ -40,7 +42,7 @@ def batch_of(windows: list[Window]) -> ConversationBatch:
         window_labels=torch.tensor([max(label for _, label in window) for window in windows]),
         message_ids=torch.arange(len(labels)),
         conversation_of_window=torch.arange(len(windows)),
-        position=torch.tensor([0, 0]),
+        position=(0, 0),
     )
 
 

@@ -18,14 +18,16 @@ def batches(koelectra_folder: Path, num_batches: int, num_windows: int = 4, seed
     """Windows of four messages, half of them with one message of another word; two windows a conversation."""
     tokenizer = load_tokenizer(str(koelectra_folder), 2)
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-    marks = tokenizer.convert_tokens_to_ids([MESSAGE_TOKEN, *speaker_tokens(2)])
-    words = tokenizer.convert_tokens_to_ids([USUAL, ANOMALOUS])
+    vocabulary = tokenizer.get_vocab()
+    marks = [vocabulary[token] for token in (MESSAGE_TOKEN, *speaker_tokens(2))]
+    words = [vocabulary[USUAL], vocabulary[ANOMALOUS]]
     random = torch.Generator().manual_seed(seed)
     made = []
     for number in range(num_batches):
         labels = torch.zeros(num_windows, NUM_MESSAGES, dtype=torch.int64)
         labels[::2, torch.randint(NUM_MESSAGES, (1,), generator=random)] = 1
-        ids, owners, lengths = [], [], []
+        ids: list[int] = []
+        owners, lengths = [], []
         for window, window_labels in enumerate(labels.tolist()):
             start = len(ids)
             ids.append(cls)
@@ -48,7 +50,7 @@ def batches(koelectra_folder: Path, num_batches: int, num_windows: int = 4, seed
                 window_labels=labels.amax(1),
                 message_ids=first_window * NUM_MESSAGES + torch.arange(num_windows * NUM_MESSAGES),
                 conversation_of_window=(first_window + torch.arange(num_windows)) // 2,
-                position=torch.tensor([0, number]),
+                position=(0, number),
             )
         )
     return made

@@ -27,7 +27,6 @@ from electra_lab.data.synthetic.words import (
 )
 
 _CODED_SHARE = 0.35  # of the conversations
-_COUNTERS = sorted({counter for scene in SCENES for counter in scene.things.values()})
 _TALK = 1  # stream of chance that is not that of the documents
 
 
@@ -83,14 +82,19 @@ def _conversation(rng: np.random.Generator, index: int) -> Conversation:
 
 def _coded(rng: np.random.Generator) -> list[Line]:
     """An exchange about a thing of one scene with the counter of another."""
-    things = pick(rng, SCENES).things
-    thing = pick(rng, tuple(things))
-    counter = pick(rng, [counter for counter in _COUNTERS if counter != things[thing]])
+    thing, right = _thing(rng)
+    while (counter := _thing(rng)[1]) == right:  # as common among the counters as honest ones are
+        pass
     lines = _exchange(rng, Wish(thing, counter, int(rng.integers(1, 10)), int(rng.integers(1, 10))), 0.8)
     coded = [line._replace(label=1) for line in lines]
     if rng.random() < 0.5:  # something harmless in between
         coded.insert(int(rng.integers(1, len(coded))), Line(int(rng.integers(2)), pick(rng, _ASIDES)))
     return coded
+
+
+def _thing(rng: np.random.Generator) -> tuple[str, str]:
+    """A thing of any scene and its counter."""
+    return pick(rng, tuple(pick(rng, SCENES).things.items()))
 
 
 def _honest(rng: np.random.Generator, scene: Scene) -> list[Line]:
@@ -141,7 +145,11 @@ def _plan(rng: np.random.Generator, scene: Scene) -> list[Line]:
 
 
 def _tale(rng: np.random.Generator, scene: Scene) -> list[Line]:
-    thing, verb, adjective = pick(rng, tuple(scene.things)), pick(rng, scene.verbs), pick(rng, scene.adjectives)
+    thing, verb, adjective = (
+        pick(rng, tuple(scene.things)),
+        pick(rng, scene.verbs),
+        pick(rng, scene.adjectives),
+    )
     some = counted(thing, int(rng.integers(1, 10)), scene.things[thing])
     lines = [
         Line(0, f"나 {pick(rng, PAST_TIMES)} {pick(rng, scene.places)}에서 {some} {verb.past}어"),

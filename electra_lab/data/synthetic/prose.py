@@ -139,7 +139,8 @@ def _quote(w: _Writer) -> str:
 def _work(w: _Writer) -> str:
     person, verb = pick(w.rng, w.scene.people), pick(w.rng, w.scene.verbs)
     ending = verb.now + "요." if w.is_polite else verb.plain + "다."
-    return f"{with_particle(person, '은')} {pick(w.rng, w.scene.places)}에서 {with_particle(w.thing(), '을')} {ending}"
+    place = pick(w.rng, w.scene.places)
+    return f"{with_particle(person, '은')} {place}에서 {with_particle(w.thing(), '을')} {ending}"
 
 
 _SENTENCES: tuple[Callable[[_Writer], str], ...] = (

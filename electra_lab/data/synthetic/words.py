@@ -33,7 +33,7 @@ class Scene(NamedTuple):
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices."""
+    """One of the choices, each as likely."""
     return choices[int(rng.integers(len(choices)))]
 
 
