@@ -218,7 +218,7 @@ def test_presets_have_the_published_sizes(preset, vocabulary, discriminator, enc
 def test_an_untrained_pair_knows_nothing():
     """P10: ln V for the generator, ln 2 for the discriminator."""
     torch.manual_seed(0)
-    configs = electra_configs(preset_sizes("tiny", {"num_layers": 2}), 30522)
+    configs = electra_configs(preset_sizes("small", {"num_layers": 2}), 30522)
     electra = Electra(ElectraForMaskedLM(configs[0]), ElectraForPreTraining(configs[1])).eval()
     batch = make_batch()
     masked_lm, discriminator = losses(batch, electra(batch))
