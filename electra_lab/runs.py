@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +59,9 @@ def log_to(path: Path | None) -> None:
     log.addHandler(terminal)
     # Lightning's own lines are about hardware that is not there and products that could be bought.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; what comes of them is said by us
     disable_progress_bar()  # of transformers, which draws one for every file it writes
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # lightning's helper against torch 2.13
     if path is not None and not _is_launched_by_another():
         file = logging.FileHandler(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

@@ -123,9 +123,9 @@ class ConversationAnomalyDetection(LightningModule):
             means = self.train_terms.compute()
             self.train_terms.reset()
             gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+            self.log("train/loss", self._total(means), prog_bar=True)
             self.log_dict(
                 {
-                    "train/loss": self._total(means),
                     **{f"train/{name}": mean for name, mean in means.items()},
                     "train/learning_rate": optimizer.param_groups[0]["lr"],
                     "train/gradient_norm": torch.nn.utils.get_total_norm(gradients),  # before clipping

@@ -103,6 +103,7 @@ class ReplacedTokenDetection(LightningModule):
             gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
             values["train/gradient_norm"] = torch.nn.utils.get_total_norm(gradients)  # before clipping
             values["train/learning_rate"] = optimizer.param_groups[0]["lr"]
+            self.log("train/loss", values.pop("train/loss"), prog_bar=True)
             self.log_dict(values)
 
     def on_validation_epoch_start(self) -> None:

@@ -51,11 +51,11 @@ def test_things_have_their_counters_and_sums_are_right(text: list[str]) -> None:
 
 
 def test_conversations_are_as_promised(talks: list[Conversation]) -> None:
-    assert len(talks) == len({talk.id for talk in talks}) == 240
+    assert len(talks) == len({talk.id for talk in talks}) == 800
     assert all(12 <= len(talk.messages) <= 45 for talk in talks)
     assert {len({message.speaker for message in talk.messages}) for talk in talks} == {2, 3}
     assert all(talk.is_labelled for talk in talks)
-    assert 0.25 < sum(talk.is_anomalous for talk in talks) / 240 < 0.42
+    assert 0.25 < sum(talk.is_anomalous for talk in talks) / 800 < 0.42
     assert conversations(10) == talks[:10] != conversations(10, seed=1)
 
 

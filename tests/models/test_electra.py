@@ -215,6 +215,23 @@ def test_presets_have_the_published_sizes(preset, vocabulary, discriminator, enc
     assert own / 1e6 == pytest.approx(generator, abs=5e-4)
 
 
+def test_only_chosen_positions_reach_the_output_layer():
+    """Logits of all positions would be seven times as many; N of them are enough."""
+    electra, batch = make_electra(PROJECTED), make_batch()
+    seen = []
+    electra.generator.generator_lm_head.register_forward_hook(lambda layer, inputs, output: seen.append(output.shape))
+    electra(batch)
+    assert seen == [(3, 4, VOCABULARY)]  # (B, N, V)
+
+
+def test_sizes_reach_both_networks():
+    generator, discriminator = electra_configs(preset_sizes("base", {"dropout": 0.0, "init_std": 0.05}), 100, 3)
+    assert (generator.hidden_size, generator.num_attention_heads, generator.intermediate_size) == (256, 4, 1024)
+    for config in (generator, discriminator):
+        assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.0
+        assert (config.initializer_range, config.pad_token_id, config.embedding_size) == (0.05, 3, 768)
+
+
 def test_an_untrained_pair_knows_nothing():
     """P10: ln V for the generator, ln 2 for the discriminator."""
     torch.manual_seed(0)

@@ -47,7 +47,7 @@ class Wish(NamedTuple):
     offered: int
 
 
-def conversations(num_conversations: int = 240, seed: int = 0) -> list[Conversation]:
+def conversations(num_conversations: int = 800, seed: int = 0) -> list[Conversation]:
     """Conversations of 12 to 45 messages and two or three speakers; about a third are anomalous.
 
     Conversation k depends on (seed, k) alone.
