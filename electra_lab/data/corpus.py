@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +53,41 @@ def corpus_name(settings: CorpusSettings) -> str:
 
 
 def prepare_corpus(settings: CorpusSettings, folder: Path) -> None:
-    """Make the folder unless it is there; written beside it first, so that it is whole or absent."""
+    """Make the folder unless it is there; written beside it first, so that it is whole or absent.
+
+    Two runs that need the same corpus at once both make it, each for itself, and one of the results stays.
+    """
     if (folder / "corpus.json").is_file():
         return
-    work = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as work:
+        _write_corpus(settings, Path(work) / "corpus")
+        if not (folder / "corpus.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            (Path(work) / "corpus").rename(folder)
+
+
+def open_corpus(folder: Path, part: str) -> tuple[TokenStore, list[NDArray[np.int64]]]:
+    """Token store and example index of a part, memory-mapped."""
+    store = TokenStore(folder / part)
+    files = [folder / part / f"examples-{number:05d}.npy" for number in range(len(store.shards))]
+    return store, [np.load(file, mmap_mode="r") for file in files]
+
+
+def _documents(settings: CorpusSettings, part: str) -> Iterator[Document]:
+    """The documents of a part; which are held out depends on the seed and their number alone. The first always is."""
+    if part == "validation" and settings.validation_paths:
+        yield from read_documents(settings.validation_paths)
+        return
+    everything = read_documents(settings.paths) if settings.paths else synthetic.documents()
+    share = 0.0 if settings.validation_paths else settings.validation_share
+    for number, document in enumerate(everything):
+        is_held_out = share > 0 and (number == 0 or bool(uniform(settings.seed, number) < share))
+        if is_held_out == (part == "validation"):
+            yield document
+
+
+def _write_corpus(settings: CorpusSettings, work: Path) -> None:
     if settings.tokenizer is None:
         log.info("training a WordPiece tokenizer of %d tokens", settings.vocabulary_size)
         lines = itertools.chain.from_iterable(_documents(settings, "train"))
@@ -84,25 +114,3 @@ def prepare_corpus(settings: CorpusSettings, folder: Path) -> None:
             summary[part]["examples"],
         )
     (work / "corpus.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    work.rename(folder)
-
-
-def open_corpus(folder: Path, part: str) -> tuple[TokenStore, list[NDArray[np.int64]]]:
-    """Token store and example index of a part, memory-mapped."""
-    store = TokenStore(folder / part)
-    files = [folder / part / f"examples-{number:05d}.npy" for number in range(len(store.shards))]
-    return store, [np.load(file, mmap_mode="r") for file in files]
-
-
-def _documents(settings: CorpusSettings, part: str) -> Iterator[Document]:
-    """The documents of a part; which are held out depends on the seed and their number alone. The first always is."""
-    if part == "validation" and settings.validation_paths:
-        yield from read_documents(settings.validation_paths)
-        return
-    everything = read_documents(settings.paths) if settings.paths else synthetic.documents()
-    share = 0.0 if settings.validation_paths else settings.validation_share
-    for number, document in enumerate(everything):
-        is_held_out = share > 0 and (number == 0 or bool(uniform(settings.seed, number) < share))
-        if is_held_out == (part == "validation"):
-            yield document

@@ -1,5 +1,7 @@
 """From a corpus to batches: prepared once, masked by position, denominators of the whole step."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -125,7 +127,19 @@ def test_a_half_made_corpus_is_made_anew(corpus, tmp_path):
     (datamodule.folder / "corpus.json").unlink()
     datamodule.prepare_data()
     assert (datamodule.folder / "corpus.json").is_file()
-    assert not list(tmp_path.glob("*.partial"))
+    assert [path.name for path in tmp_path.iterdir()] == [datamodule.folder.name]
+
+
+def test_two_runs_may_prepare_the_same_corpus_at_once(corpus, tmp_path):
+    """Each in a folder of its own: one that cleans up after the other would leave neither."""
+    datamodules = [
+        PretrainingDataModule([str(corpus / "corpus.txt")], vocabulary_size=300, max_length=24, cache=str(tmp_path))
+        for _ in range(2)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda datamodule: datamodule.prepare_data(), datamodules))
+    assert [path.name for path in tmp_path.iterdir()] == [datamodules[0].folder.name]
+    assert len(datamodules[0]._dataset("train", parts=1)) > 50
 
 
 def test_workers_change_nothing(corpus):
