@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from electra_lab import bundle, runs
 from electra_lab.data import nouns
 from electra_lab.data.detection import ConversationDataModule
+from electra_lab.data.documents import as_list
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.nouns import write_modified
 from electra_lab.data.pretraining import PretrainingDataModule
@@ -111,7 +112,7 @@ def prepare(config: Namespace, yaml: str) -> None:
 
 
 def modify(
-    paths: list[str],
+    paths: list[str] | str,
     output: str,
     share: float = 0.7,
     nouns_per_conversation: int = 3,
@@ -130,7 +131,7 @@ def modify(
     """
     runs.log_to(None)
     chosen = None if words is None else [word for word in Path(words).read_text(encoding="utf-8").split("\n") if word]
-    conversations = read_conversations(paths)
+    conversations = read_conversations(as_list(paths) or [])
     numbers = write_modified(nouns.modify(conversations, share, nouns_per_conversation, chosen, seed), output)
     print(f"{output}: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in numbers.items()))
 

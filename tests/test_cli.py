@@ -284,11 +284,11 @@ def test_modify_makes_data_for_finetune(place, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "8 conversations, 6 modified conversations" in said
     assert len(list((tmp_path / "modified").glob("*.json"))) == 8
-    assert main(["modify", "--paths+", str(tmp_path / "raw.jsonl"), "--output", str(tmp_path / "modified")]) == 1
+    assert main(["modify", "--paths", str(tmp_path / "raw.jsonl"), "--output", str(tmp_path / "modified")]) == 1
 
 
 def test_prepare_leaves_what_pretrain_looks_for(place, capsys, pretrained):
-    options = ["--config", str(place / "pretrain.yaml"), "--data.paths+", str(place / "text.txt")]
+    options = ["--config", str(place / "pretrain.yaml"), "--data.paths", str(place / "text.txt")]  # one path, no list
     assert main(["prepare", *options, "--data.cache", str(place / "cache")]) == 0
     folders = list((place / "cache").iterdir())
     assert len(folders) == 1 and capsys.readouterr().out.strip() == str(folders[0])

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from electra_lab.batches import ConversationBatch
 from electra_lab.data.conversation import Conversation
+from electra_lab.data.documents import as_list
 from electra_lab.data.encoding import ConversationEncoder
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.labelled_windows import LabelledWindows
@@ -40,7 +41,7 @@ class ConversationDataModule(LightningDataModule):
     def __init__(
         self,
         tokenizer: str,
-        paths: list[str] | None = None,
+        paths: list[str] | str | None = None,
         num_speakers: int = 2,
         window: int = 10,
         stride: int = 5,
@@ -60,7 +61,7 @@ class ConversationDataModule(LightningDataModule):
         if split not in _SPLITS:
             raise ValueError(f"no split is called {split!r}; there are {', '.join(_SPLITS)}")
         self.tokenizer_source = tokenizer  # the task reads the same
-        self.paths = paths
+        self.paths = as_list(paths)
         self.num_speakers = num_speakers
         self.window = window
         self.stride = stride

@@ -37,6 +37,11 @@ def read_documents(sources: Sequence[str]) -> Iterator[Document]:
             yield from _cut(_read_conversation_file(path) if path.suffix == ".json" else _read_text_file(path))
 
 
+def as_list(paths: Sequence[str] | str | None) -> list[str] | None:
+    """One path as a list of one, as it comes from a command line; None stays None."""
+    return [paths] if isinstance(paths, str) else None if paths is None else list(paths)
+
+
 def text_files(source: str) -> list[Path]:
     """The files that `read_documents` opens for a file or folder, in order."""
     path = Path(source)

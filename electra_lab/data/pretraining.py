@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from electra_lab.batches import PretrainingBatch
 from electra_lab.data.corpus import CorpusSettings, corpus_name, open_corpus, prepare_corpus
+from electra_lab.data.documents import as_list
 from electra_lab.data.examples import PackedExamples
 from electra_lab.data.order import OrderedSampler, in_order
 from electra_lab.tokenizer import load_tokenizer
@@ -35,8 +36,8 @@ class PretrainingDataModule(LightningDataModule):
 
     def __init__(
         self,
-        paths: list[str] | None = None,
-        validation_paths: list[str] | None = None,
+        paths: list[str] | str | None = None,
+        validation_paths: list[str] | str | None = None,
         validation_share: float = 0.01,
         tokenizer: str | None = None,
         vocabulary_size: int = 32000,
@@ -56,7 +57,14 @@ class PretrainingDataModule(LightningDataModule):
         if max_length < 8:
             raise ValueError(f"max_length must be at least 8, got {max_length}")
         self.settings = CorpusSettings(
-            paths, validation_paths, validation_share, tokenizer, vocabulary_size, sample_lines, max_length, seed
+            as_list(paths),
+            as_list(validation_paths),
+            validation_share,
+            tokenizer,
+            vocabulary_size,
+            sample_lines,
+            max_length,
+            seed,
         )
         self.mask_probability = mask_probability
         self.batch_size = batch_size
