@@ -138,11 +138,14 @@ def test_a_checkpoint_holds_plain_values_only(corpus, tmp_path):
 
 @pytest.mark.slow
 def test_it_learns_and_finds_nothing_where_there_is_nothing_to_find(corpus, monkeypatch):
-    """P11: 64 sentences by heart; with shuffled labels the discriminator has nothing to go by."""
+    """P11: 64 sentences of random words by heart; with shuffled labels there is nothing to go by.
+
+    The generator ends right nine times in ten, so that few replacements are left and recall stays moderate.
+    """
     figures = []
     for shuffled in (False, True):
-        task, datamodule = make(corpus, {"hidden_size": 128, "num_layers": 2, "dropout": 0.0, "generator_width": 1.0})
-        task.hparams["learning_rate"] = 2e-3
+        wide = {"hidden_size": 128, "embedding_size": 64, "num_layers": 2, "generator_width": 1.0}
+        task, datamodule = make(corpus, {**wide, "dropout": 0.0, "init_std": 0.08})
         if shuffled:
             original = module.Electra.forward
 
@@ -153,8 +156,8 @@ def test_it_learns_and_finds_nothing_where_there_is_nothing_to_find(corpus, monk
 
             monkeypatch.setattr(module.Electra, "forward", forward)
         keep = Keep()
-        train(task, datamodule, [keep], max_steps=400)
-        figures.append({n: np.mean([row[n] for row in keep.logged[-20:]]) for n in keep.logged[-1]})
-    assert figures[0]["train/masked_lm_accuracy"] > 0.6
-    assert figures[0]["train/discriminator_auroc"] > 0.9 and figures[0]["train/discriminator_recall"] > 0.3
-    assert figures[1]["train/discriminator_recall"] < 0.05
+        train(task, datamodule, [keep], max_steps=600)
+        figures.append({n: np.nanmean([row[n] for row in keep.logged[-20:]]) for n in keep.logged[-1]})
+    assert figures[0]["train/masked_lm_accuracy"] > 0.8
+    assert figures[0]["train/discriminator_auroc"] > 0.75 and figures[0]["train/discriminator_recall"] > 0.15
+    assert figures[1]["train/discriminator_auroc"] < 0.6 and figures[1]["train/discriminator_recall"] < 0.02
