@@ -29,6 +29,16 @@ def read_documents(sources: Sequence[str]) -> Iterator[Document]:
         FileNotFoundError: a source does not exist, or a folder holds nothing readable.
         IngestError: a line that cannot be used (file, line, what was expected).
     """
+    yield from filter(None, map(repaired, raw_documents(sources)))
+
+
+def repaired(document: Document) -> Document:
+    """Its lines as the model reads them, without those of which nothing is left."""
+    return [line for line in (for_model(line).strip() for line in document) if line]
+
+
+def raw_documents(sources: Sequence[str]) -> Iterator[Document]:
+    """As `read_documents`, before the repair, which costs a third of the reading; no line is blank."""
     for source in sources:
         if source.startswith("hf:"):
             yield from _cut(_read_dataset(source.removeprefix("hf:")))
@@ -128,6 +138,6 @@ def _read_dataset(name: str) -> Iterator[Document]:
 
 def _cut(documents: Iterable[Document]) -> Iterator[Document]:
     for document in documents:
-        lines = [line for line in (for_model(line).strip() for line in document) if line]
+        lines = [line for line in document if line.strip()]
         for start in range(0, len(lines), MAX_LINES):
             yield lines[start : start + MAX_LINES]

@@ -12,3 +12,6 @@ class IngestError(ValueError):
         self.got = got
         place = f"{path}:{pointer}" if pointer else path
         super().__init__(f"{place}: expected {expected}, got {got} ({code})")
+
+    def __reduce__(self) -> tuple[type["IngestError"], tuple[str, str, str, str, str]]:
+        return IngestError, (self.code, self.path, self.pointer, self.expected, self.got)  # out of a worker process

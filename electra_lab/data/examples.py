@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from electra_lab.batches import PretrainingBatch
 from electra_lab.data.masking import choose_positions, max_masked, num_masked
 from electra_lab.data.order import MicroBatch
-from electra_lab.data.token_store import TokenStore
+from electra_lab.data.token_store import ShardExamples, TokenStore
+from electra_lab.data.words import continues_word, first_of_word
 
 
 class Rows(NamedTuple):
@@ -29,12 +30,13 @@ class PackedExamples(Dataset[PretrainingBatch]):
     def __init__(
         self,
         store: TokenStore,
-        index: list[NDArray[np.int64]],
+        index: list[ShardExamples],
         tokenizer: PreTrainedTokenizerBase,
         max_length: int,
         mask_probability: float,
         seed: int,
         parts: int = 1,
+        whole_words: bool = False,
     ) -> None:
         """Open a dataset.
 
@@ -46,6 +48,7 @@ class PackedExamples(Dataset[PretrainingBatch]):
             mask_probability: share of an example's tokens that is chosen.
             seed: of the masks.
             parts: micro-batches of an optimizer step, over all devices.
+            whole_words: choose words instead of tokens.
         """
         self.store = store
         self.index = index
@@ -56,6 +59,7 @@ class PackedExamples(Dataset[PretrainingBatch]):
         self.mask_probability = mask_probability
         self.seed = seed
         self.parts = parts
+        self.continues = continues_word(tokenizer) if whole_words else None  # (V,)
 
     def __len__(self) -> int:
         return int(self.first_example[-1])
@@ -69,6 +73,7 @@ class PackedExamples(Dataset[PretrainingBatch]):
             self.seed,
             key.epoch,
             key.examples,
+            None if self.continues is None else self._words(self.continues, rows, key.examples),
         )
         masked_input_ids = rows.input_ids.copy()
         masked_input_ids[np.nonzero(hidden)[0], positions[hidden]] = self.mask
@@ -106,7 +111,7 @@ class PackedExamples(Dataset[PretrainingBatch]):
         is_text = np.zeros(input_ids.shape, dtype=bool)
         lengths = np.empty(len(examples), dtype=np.int64)
         for row, (shard, (start, split, end)) in enumerate(zip(*self._bounds(examples), strict=True)):
-            tokens = self.store.shards[shard].tokens
+            tokens = np.asarray(self.store.shards[shard].tokens)  # slices of a memory map itself cost 10 us each
             middle = 1 + split - start  # where the [SEP] after A stands
             input_ids[row, 0] = self.cls
             input_ids[row, 1:middle] = tokens[start:split]
@@ -121,3 +126,16 @@ class PackedExamples(Dataset[PretrainingBatch]):
                 token_type_ids[row, middle + 1 : last + 1] = 1
                 lengths[row] = last + 1
         return Rows(input_ids, token_type_ids, is_text, lengths)
+
+    def _words(self, continues: NDArray[np.bool_], rows: Rows, examples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Column (B, L) at which each token's word begins; a line begins with a new word whatever its mark says.
+
+        So does a segment: what goes on after [CLS] or [SEP] counts as a word with it, and those are never chosen.
+        """
+        goes_on = continues[rows.input_ids]
+        for row, (shard, (start, split, end)) in enumerate(zip(*self._bounds(examples), strict=True)):
+            line_offsets = np.asarray(self.store.shards[shard].line_offsets)
+            first, last = np.searchsorted(line_offsets, (start, end))
+            lines = line_offsets[first:last]
+            goes_on[row, 1 + lines - start + (lines >= split)] = False  # B stands one [SEP] further right
+        return first_of_word(goes_on)

@@ -24,9 +24,19 @@ def num_masked(lengths: NDArray[np.int64], max_length: int, probability: float) 
 
 
 def choose_positions(
-    candidates: NDArray[np.bool_], counts: NDArray[np.int64], num_slots: int, seed: int, epoch: int, examples: NDArray
+    candidates: NDArray[np.bool_],
+    counts: NDArray[np.int64],
+    num_slots: int,
+    seed: int,
+    epoch: int,
+    examples: NDArray,
+    words: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
     """Positions to predict, without replacement.
+
+    With `words`, words are drawn instead of tokens, and the tokens of each follow one another until the count is
+    reached: of the last word drawn perhaps only the first pieces. The count stays that of single tokens, because the
+    losses are divided by it; which tokens are hidden and which are kept is still drawn for each.
 
     Args:
         candidates: (B, L) whether a token may be chosen: text, never [CLS], [SEP] or [PAD].
@@ -35,6 +45,8 @@ def choose_positions(
         seed: of the run.
         epoch: masks are new in every epoch.
         examples: (B,) ids of the examples.
+        words: (B, L) column of the first token of each token's word (`words.first_of_word`). If not given, every
+            token is a word.
 
     Returns:
         positions (B, N), 0 in unused slots; weights (B, N), 1 chosen, 0 unused; and whether the token there is
@@ -42,7 +54,8 @@ def choose_positions(
     """
     rows = examples[:, None]
     columns = np.arange(candidates.shape[1])[None]
-    priority = np.where(candidates, uniform(seed, epoch, rows, columns, _CHOOSE), 2.0)  # (B, L)
+    words = columns if words is None else words
+    priority = np.where(candidates, uniform(seed, epoch, rows, words, _CHOOSE), 2.0)  # (B, L), equal within a word
     positions = np.argsort(priority, axis=1, kind="stable")[:, :num_slots]
     counts = np.minimum(counts, candidates.sum(axis=1))
     chosen = np.arange(num_slots)[None] < counts[:, None]

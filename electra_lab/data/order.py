@@ -125,7 +125,17 @@ class OrderedSampler(Sampler[MicroBatch]):
 
 
 def in_order(num_examples: int, batch_size: int, rank: int = 0, world_size: int = 1) -> list[MicroBatch]:
-    """Every example exactly once, in order, this device's share: for validation, test and prediction."""
+    """Every example exactly once, in order, this device's share: for validation, test and prediction.
+
+    Where there are few examples the batches are smaller, so that each device has one: a device without would not
+    come to the sums of the metrics, and the others would wait for it.
+
+    Raises:
+        ValueError: there are fewer examples than devices.
+    """
+    if 0 < num_examples < world_size:
+        raise ValueError(f"{num_examples} examples to evaluate on are fewer than the {world_size} devices")
+    batch_size = max(1, min(batch_size, num_examples // world_size))
     starts = range(rank * batch_size, num_examples, batch_size * world_size)
     batches = (np.arange(start, min(start + batch_size, num_examples)) for start in starts)
     return [MicroBatch(0, int(examples[0]) // batch_size, examples, examples) for examples in batches]

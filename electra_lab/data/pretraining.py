@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.utils.data import DataLoader
 
 from electra_lab.batches import PretrainingBatch
@@ -26,6 +27,7 @@ class PretrainingDataModule(LightningDataModule):
         sample_lines: The tokenizer is trained on so many lines, the first of the corpus.
         max_length: Tokens of an example, with [CLS] and [SEP].
         mask_probability: Share of the tokens that the generator predicts.
+        whole_words: Mask whole words instead of single tokens.
         batch_size: Examples of an optimizer step, over all devices.
         micro_batch_size: Examples of a forward pass on one device, when memory runs out. All of them if not given.
         validation_examples: At most so many held-out examples are used for a validation.
@@ -44,6 +46,7 @@ class PretrainingDataModule(LightningDataModule):
         sample_lines: int = 1_000_000,
         max_length: int = 128,
         mask_probability: float = 0.15,
+        whole_words: bool = False,
         batch_size: int = 128,
         micro_batch_size: int | None = None,
         validation_examples: int = 1024,
@@ -67,6 +70,7 @@ class PretrainingDataModule(LightningDataModule):
             seed,
         )
         self.mask_probability = mask_probability
+        self.whole_words = whole_words
         self.batch_size = batch_size
         self.micro_batch_size = micro_batch_size
         self.validation_examples = validation_examples
@@ -110,8 +114,14 @@ class PretrainingDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[PretrainingBatch]:
         """Held-out examples in order, always with the same masks."""
         dataset = self._dataset("validation", parts=1)
+        rank, devices = self._place()
+        number = min(len(dataset), self.validation_examples)
         size = self.micro_batch_size or self.batch_size
-        return self._loader(dataset, in_order(min(len(dataset), self.validation_examples), size, *self._place()))
+        if self.trainer and isinstance(self.trainer.strategy, ModelParallelStrategy):
+            # every forward pass is a meeting of all devices: each must come as often as the others
+            size = min(size, max(1, number // devices))
+            number -= number % (size * devices)
+        return self._loader(dataset, in_order(number, size, rank, devices))
 
     def state_dict(self) -> dict[str, int]:
         """The place in the order, for a checkpoint."""
@@ -126,8 +136,8 @@ class PretrainingDataModule(LightningDataModule):
     def _dataset(self, part: str, parts: int) -> PackedExamples:
         store, index = open_corpus(self.folder, part)
         tokenizer = load_tokenizer(self.tokenizer_source)
-        settings = self.settings
-        return PackedExamples(store, index, tokenizer, settings.max_length, self.mask_probability, settings.seed, parts)
+        max_length, seed = self.settings.max_length, self.settings.seed
+        return PackedExamples(store, index, tokenizer, max_length, self.mask_probability, seed, parts, self.whole_words)
 
     def _loader(self, dataset: PackedExamples, order: OrderedSampler | list) -> DataLoader[PretrainingBatch]:
         return DataLoader(

@@ -1,7 +1,9 @@
 """WordPiece tokenizer training, saved the way BERT, ELECTRA and KoELECTRA folders are laid out."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
@@ -39,3 +41,16 @@ def train_wordpiece(lines: Iterable[str], vocabulary_size: int, folder: Path) ->
     wrapped = BertTokenizer(vocab=dict(vocabulary), do_lower_case=False, strip_accents=False)
     wrapped.add_special_tokens({"extra_special_tokens": reserved[len(SPECIAL_TOKENS) :]})
     wrapped.save_pretrained(str(folder))
+
+
+def train_wordpiece_once(lines: Iterable[str], vocabulary_size: int, folder: Path) -> None:
+    """Train into a folder that may appear meanwhile: of processes that train at once, all find what the first made.
+
+    Training is not deterministic: the order of a hash map decides between pairs of equal count
+    (https://github.com/huggingface/tokenizers, `BpeTrainer`), so the same lines do not give the same tokenizer.
+    """
+    with TemporaryDirectory(prefix=f"{folder.parent.name}-", dir=folder.parent.parent) as work:
+        train_wordpiece(lines, vocabulary_size, Path(work) / folder.name)
+        folder.parent.mkdir(exist_ok=True)
+        with suppress(OSError):  # a folder that is there stays
+            (Path(work) / folder.name).rename(folder)
