@@ -14,11 +14,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers.models import WordPiece
-from transformers import AutoConfig, ElectraForMaskedLM, ElectraForPreTraining, PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from electra_lab.model_card import detector_card, pretrained_card, write_card
 from electra_lab.models.backbone import backbone_from_config
 from electra_lab.models.detector import Detector
+from electra_lab.models.sharing import without_sharing
 from electra_lab.tokenizer import load_tokenizer
 
 VERSION = 1  # of the detector folder; raised when an older reader would misread it
@@ -43,8 +44,8 @@ class DetectorSettings:
 
 
 def export_pretrained(
-    generator: ElectraForMaskedLM,
-    discriminator: ElectraForPreTraining,
+    generator: PreTrainedModel,
+    discriminator: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
     training: Mapping[str, object],
@@ -58,11 +59,11 @@ def export_pretrained(
         folder: of the run.
         training: names and values for the table of the model card; no text of the corpus.
     """
-    for name, model in (("generator", generator), ("discriminator", discriminator)):
+    for name, model in (("generator", generator), ("discriminator", without_sharing(discriminator))):
         with _written_whole(Path(folder) / name) as unfinished:
             model.save_pretrained(str(unfinished))
             _save_tokenizer(tokenizer, unfinished)
-            write_card(pretrained_card(name, training), unfinished)
+            write_card(pretrained_card(name, type(model).__name__, training), unfinished)
 
 
 def save_detector(

@@ -120,6 +120,7 @@ def _test(parser: ArgumentParser) -> None:
 
 def _prepare(parser: ArgumentParser) -> None:
     _pretrain(parser, needs_name=False)  # so that a configuration of `pretrain` serves; only data and seed are used
+    parser.add_argument("--shard", type=str, default="1/1", help="i/n: make the i-th of n shares, one on each machine.")
 
 
 def _modify(parser: ArgumentParser) -> None:

@@ -11,12 +11,15 @@ _LICENCE = (
 )
 
 
-def pretrained_card(part: str, training: Mapping[str, object]) -> str:
-    """Card of a `generator` or `discriminator` folder; `training` becomes its table, one row a name."""
-    model_class, task = {
-        "generator": ("ElectraForMaskedLM", "fills masked tokens"),
-        "discriminator": ("ElectraForPreTraining", "tells replaced tokens from original ones"),
-    }[part]
+def pretrained_card(part: str, model_class: str, training: Mapping[str, object]) -> str:
+    """Card of a `generator` or `discriminator` folder.
+
+    Args:
+        part: "generator" or "discriminator".
+        model_class: the class of transformers that opens the folder.
+        training: becomes the table, one row a name.
+    """
+    task = {"generator": "fills masked tokens", "discriminator": "tells replaced tokens from original ones"}[part]
     header = ModelCardData(
         library_name="transformers",
         pipeline_tag="fill-mask" if part == "generator" else "feature-extraction",

@@ -24,6 +24,7 @@ from electra_lab.callbacks.training_log import TrainingLog
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.pretraining import PretrainingDataModule
 from electra_lab.report.figures import loss_curve
+from electra_lab.strategies import make_strategy
 
 DETECTION_FIGURES = ("average_precision", "auroc", "f1", "precision", "recall", "accuracy", "prevalence")
 
@@ -49,7 +50,7 @@ def start(verb: str, config: Namespace, yaml: str) -> Path:
 
 def log_to(path: Path | None) -> None:
     """Send plain log lines to the terminal and, if given, to a file; the progress bar replaces progress lines."""
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.WARNING if _is_launched_by_another() else logging.INFO)  # one process says how it goes
     log.handlers.clear()
     log.propagate = False
     terminal = logging.StreamHandler(sys.stderr)
@@ -62,6 +63,7 @@ def log_to(path: Path | None) -> None:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; what comes of them is said by us
     disable_progress_bar()  # of transformers, which draws one for every file it writes
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # lightning's helper against torch 2.13
+    warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")  # renamed in torch 2.13; 2.11 has the old name
     if path is not None and not _is_launched_by_another():
         file = logging.FileHandler(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
@@ -89,8 +91,10 @@ def make_trainer(
     watchers.extend(callbacks)
     if sys.stderr.isatty():
         watchers.append(TQDMProgressBar(refresh_rate=10))
+    options = vars(config.trainer)
+    strategy = make_strategy(options["strategy"], options["devices"], options["num_nodes"])
     trainer = Trainer(
-        **vars(config.trainer),
+        **{**options, "strategy": strategy},
         callbacks=watchers,
         logger=False,
         default_root_dir=folder,

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from electra_lab import bundle, runs
+from electra_lab.callbacks.collapse import RecallWarning
 from electra_lab.data import nouns
+from electra_lab.data.corpus import parse_shard, prepare_corpus
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.documents import as_list
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.nouns import write_modified
 from electra_lab.data.pretraining import PretrainingDataModule
+from electra_lab.models.electra import Electra
+from electra_lab.models.pair import pair_tokenizer
+from electra_lab.models.sharded import is_sharded
 from electra_lab.report.test_run import example_predictions, write_figures
 from electra_lab.tasks.detection import LEVELS, ConversationAnomalyDetection
 from electra_lab.tasks.pretraining import ReplacedTokenDetection
@@ -28,8 +34,7 @@ _BEST = "val/average_precision"
 def pretrain(config: Namespace, yaml: str) -> None:
     """Pretrain; leave Hugging Face folders of generator and discriminator in the run's folder."""
     folder = runs.start("pretrain", config, yaml)
-    datamodule = PretrainingDataModule(**config.data, seed=config.seed)
-    task = ReplacedTokenDetection(tokenizer=datamodule.tokenizer_source, **config.model)
+    task, datamodule = _pretraining(config)
     checkpoints = ModelCheckpoint(
         folder / "checkpoints",
         filename="{step}",
@@ -38,17 +43,18 @@ def pretrain(config: Namespace, yaml: str) -> None:
         save_top_k=2,
         every_n_train_steps=config.checkpoint_every,
     )
-    trainer = runs.make_trainer(config, folder, task, datamodule, _PRETRAIN_PROGRESS, [checkpoints])
+    watchers = [checkpoints, RecallWarning(config.model.warmup_steps)]
+    trainer = runs.make_trainer(config, folder, task, datamodule, _PRETRAIN_PROGRESS, watchers)
     started = time.monotonic()
     trainer.fit(task, datamodule=datamodule)
     results = runs.facts(task, trainer, time.monotonic() - started)
     results["tokens"] = int(trainer.callback_metrics.get("train/tokens", 0))
     trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
     results["validation"] = _without_stage(trainer.validate(task, datamodule=datamodule, verbose=False)[0])
+    electra = _whole_pair(task, trainer)
     if trainer.is_global_zero:
-        assert task.electra is not None
         tokenizer = load_tokenizer(datamodule.tokenizer_source)
-        bundle.export_pretrained(task.electra.generator, task.electra.discriminator, tokenizer, folder, results)
+        bundle.export_pretrained(electra.generator, electra.discriminator, tokenizer, folder, results)
         runs.write_results(folder, results)
         runs.summary(
             folder, {"held-out text": results["validation"]}, ("loss", "masked_lm_loss", "discriminator_auroc")
@@ -67,11 +73,16 @@ def finetune(config: Namespace, yaml: str) -> None:
         mode="max",
         save_weights_only=True,
     )
-    stopping = EarlyStopping(_BEST, patience=config.patience, mode="max")
+    stopping = EarlyStopping(_BEST, patience=config.patience, mode="max", strict=False)
     trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [best, stopping])
     started = time.monotonic()
     trainer.fit(task, datamodule=datamodule)
     results = runs.facts(task, trainer, time.monotonic() - started)
+    if not best.best_model_path:
+        raise ValueError(
+            "the run ended before its first validation: give more trainer.max_steps, or a smaller "
+            "trainer.val_check_interval"
+        )
     results |= {"best_checkpoint": Path(best.best_model_path).name, "data": datamodule.summary()}
     validation = trainer.validate(task, datamodule=datamodule, ckpt_path=best.best_model_path, verbose=False)[0]
     results["validation"] = _without_stage(validation)
@@ -106,9 +117,11 @@ def test(config: Namespace, yaml: str) -> None:
 def prepare(config: Namespace, yaml: str) -> None:
     """Tokenise and pack a corpus; `pretrain` with the same options finds it made."""
     runs.log_to(None)
-    datamodule = PretrainingDataModule(**config.data, seed=config.seed)
-    datamodule.prepare_data()
-    print(datamodule.folder)
+    shard = parse_shard(config.shard)
+    datamodule = PretrainingDataModule(**_with_tokenizer(config), seed=config.seed)
+    prepare_corpus(datamodule.settings, datamodule.folder, shard)
+    if datamodule.folder.is_dir():  # no other share is missing
+        print(datamodule.folder)
 
 
 def modify(
@@ -134,6 +147,41 @@ def modify(
     conversations = read_conversations(as_list(paths) or [])
     numbers = write_modified(nouns.modify(conversations, share, nouns_per_conversation, chosen, seed), output)
     print(f"{output}: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in numbers.items()))
+
+
+def _pretraining(config: Namespace) -> tuple[ReplacedTokenDetection, PretrainingDataModule]:
+    """Task and data that go together; what cannot be is refused here, before a corpus is prepared."""
+    model = config.model
+    datamodule = PretrainingDataModule(**_with_tokenizer(config), seed=config.seed)
+    task = ReplacedTokenDetection(tokenizer=datamodule.tokenizer_source, **model)
+    if task.max_positions < config.data.max_length:
+        raise ValueError(
+            f"data.max_length is {config.data.max_length}, but the networks have {task.max_positions} positions"
+        )
+    return task, datamodule
+
+
+def _whole_pair(task: ReplacedTokenDetection, trainer: Trainer) -> Electra:
+    """The networks, with all their weights even if this device has held a part of them."""
+    assert task.electra is not None
+    if not is_sharded(task.electra):
+        return task.electra
+    weights = trainer.strategy.lightning_module_state_dict()  # on the first rank; all of them must ask
+    whole = ReplacedTokenDetection(**task.hparams)
+    if trainer.is_global_zero:
+        whole.configure_model()
+        whole.load_state_dict(weights)
+    assert whole.electra is not None or not trainer.is_global_zero
+    return whole.electra or task.electra
+
+
+def _with_tokenizer(config: Namespace) -> dict[str, Any]:
+    """The data's options, with the tokenizer that a released pair brings unless another is given."""
+    options = vars(config.data)
+    if config.model.generator and config.model.discriminator:
+        brought = pair_tokenizer(config.model.generator, config.model.discriminator)
+        options = {**options, "tokenizer": options["tokenizer"] or brought}
+    return options
 
 
 def _detection(config: Namespace) -> tuple[ConversationAnomalyDetection, ConversationDataModule]:

@@ -176,6 +176,11 @@ def test_without_the_test_there_are_no_test_figures(place, pretrained):
     assert "test" not in results and results["validation"]["average_precision"] > 0
 
 
+def test_a_run_without_a_validation_has_no_best_detector(place, pretrained, capsys):
+    assert finetune(place, "short", "--trainer.max_steps", "1") == 1
+    assert "the run ended before its first validation" in capsys.readouterr().err
+
+
 def test_chat_text_is_in_no_log(place, finetuned):
     texts = {m.text for c in conversations(24, seed=3) for m in c.messages if len(m.text) > 8}
     for name in ("train.log", "training_log.csv", "splits.json", "config.yaml"):

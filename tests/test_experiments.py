@@ -35,7 +35,11 @@ PUBLISHED = {
     "small++": (512, 128, 4_000_000, 5e-4, 0.15),
     "base": (512, 256, 766_000, 2e-4, 0.15),
     "large": (512, 2048, 400_000, 2e-4, 0.25),
+    # monologg/KoELECTRA README and pretrain/config, version 3
+    "koelectra-base": (512, 256, 1_500_000, 2e-4, 0.15),
+    "koelectra-small": (512, 512, 800_000, 5e-4, 0.15),
 }
+SIZES = {"koelectra-base": "base", "koelectra-small": "small++"}  # the others are called as their preset
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)
@@ -44,4 +48,4 @@ def test_the_settings_of_the_paper(preset):
     data, model = config.data, config.model
     values = (data.max_length, data.batch_size, config.trainer.max_steps, model.learning_rate, data.mask_probability)
     assert values == PUBLISHED[preset]
-    assert (model.preset, model.warmup_steps, model.discriminator_weight) == (preset, 10_000, 50.0)
+    assert (model.preset, model.warmup_steps, model.discriminator_weight) == (SIZES.get(preset, preset), 10_000, 50.0)

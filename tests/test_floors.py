@@ -27,6 +27,7 @@ FLOORS = {
     "models": 1,
     "tasks": 2,
     "callbacks": 2,
+    "strategies": 2,
     "checkpoint": 2,
     "loggers": 2,
     "bundle": 3,

@@ -5,15 +5,13 @@ others are padded in here, and nothing outside can tell.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from electra_lab.models.attention import PACKED
+from electra_lab.models.loading import quiet_transformers
 
 _log = logging.getLogger(__name__)
 
@@ -131,7 +129,7 @@ def load_backbone(name_or_folder: str, vocabulary_size: int) -> Backbone:
     """
     options = {"dtype": torch.float32, "trust_remote_code": False, "output_loading_info": True}
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             try:  # an unused pooling layer has no gradient, which DistributedDataParallel does not accept
                 encoder, loading = AutoModel.from_pretrained(name_or_folder, add_pooling_layer=False, **options)
             except TypeError:  # this encoder has none
@@ -178,17 +176,3 @@ def _first_position(encoder: PreTrainedModel) -> int:
     table = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
     padding_idx = getattr(table, "padding_idx", None)
     return 0 if padding_idx is None else padding_idx + 1
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Without the table of unused weights (a pretraining head, always) and the bar; missing ones are checked here."""
-    verbosity, has_bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if has_bar:
-            transformers_logging.enable_progress_bar()

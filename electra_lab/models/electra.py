@@ -5,166 +5,128 @@ https://openreview.net/forum?id=r1xMH1BtvB; file references are to google-resear
 B examples, L tokens, N masked positions, V vocabulary.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from electra_lab.batches import PretrainingBatch
+from electra_lab.models.dropout import DENSE, quicken_dropout
+from electra_lab.models.sampling import draw, gather_positions, guess, replace_tokens
+from electra_lab.models.sharing import assert_sharing, share_embeddings
 
-
-class Sizes(NamedTuple):
-    """Sizes of the discriminator, and of the generator relative to it."""
-
-    num_layers: int
-    hidden_size: int
-    intermediate_size: int
-    num_heads: int
-    embedding_size: int
-    generator_width: float  # generator hidden size / discriminator hidden size
-    generator_depth: float = 1.0  # generator layers / discriminator layers
-    max_positions: int = 512
-    dropout: float = 0.1
-    init_std: float = 0.02  # of weights and tables; narrow networks start faster from wider ones
-
-
-# Table 6 of the paper; generator widths as the author corrected them in google-research/electra#39. The published
-# "small" checkpoints are small++: a generator as wide as the discriminator, and 512 tokens.
-PRESETS: dict[str, Sizes] = {
-    # Ours: learns on two CPU cores within minutes. So narrow a network starts late with the published init_std of .02:
-    # experiments/README.md has both curves.
-    "tiny": Sizes(2, 128, 512, 2, 128, 1 / 2, init_std=0.08),
-    "small": Sizes(12, 256, 1024, 4, 128, 1 / 4),
-    "small++": Sizes(12, 256, 1024, 4, 128, 1.0),
-    "base": Sizes(12, 768, 3072, 12, 768, 1 / 3),
-    "large": Sizes(24, 1024, 4096, 16, 1024, 1 / 4),
-}
+# Encoders in which every token attends to every other in every layer: they take a mask that is ready for attention,
+# and need not look into it, which on a GPU would make the host wait.
+_FULL_ATTENTION = ("electra", "bert", "roberta", "xlm-roberta", "camembert", "distilbert", "albert")
 
 
 class ElectraOutput(NamedTuple):
     """What one forward pass of both networks gives; everything fp32 where a loss is taken from it."""
 
     masked_nll: Tensor  # (B, N) -log p(original token) of the generator, for every chosen position
-    argmax_ids: Tensor  # (B, N) the generator's best guess
+    likelihoods: Tensor  # (B, N, V) proportional to the generator's probabilities
     sampled_ids: Tensor  # (B, N) the token drawn from the generator
     replaced_input_ids: Tensor  # (B, L) what the discriminator reads
     labels: Tensor  # (B, L) bool, whether the token there differs from the original
     discriminator_logits: Tensor  # (B, L) > 0 = "replaced"
 
 
-def preset_sizes(preset: str, sizes: dict[str, float] | None = None) -> Sizes:
-    """The sizes of a preset with some of them changed."""
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    unknown = set(sizes or {}) - set(Sizes._fields)
-    if unknown:
-        raise ValueError(f"sizes knows {', '.join(Sizes._fields)}, got {', '.join(sorted(unknown))}")
-    changes: dict[str, Any] = {name: _whole(value) for name, value in (sizes or {}).items()}
-    changed = PRESETS[preset]._replace(**changes)
-    if changed.hidden_size % changed.num_heads:
-        raise ValueError(f"hidden_size {changed.hidden_size} must be a multiple of num_heads {changed.num_heads}")
-    return changed
-
-
-def electra_configs(sizes: Sizes, vocabulary_size: int, pad_token_id: int = 0) -> tuple[ElectraConfig, ElectraConfig]:
-    """Configurations of generator and discriminator (run_pretraining.py:338-348: heads of 64, FFN of 4 x hidden)."""
-    width = int(sizes.hidden_size * sizes.generator_width)
-    shared: dict[str, Any] = {
-        "vocab_size": vocabulary_size,
-        "embedding_size": sizes.embedding_size,
-        "max_position_embeddings": sizes.max_positions,
-        "hidden_dropout_prob": sizes.dropout,
-        "attention_probs_dropout_prob": sizes.dropout,
-        "initializer_range": sizes.init_std,
-        "pad_token_id": pad_token_id,
-    }
-    generator = ElectraConfig(
-        num_hidden_layers=max(1, int(sizes.num_layers * sizes.generator_depth)),
-        hidden_size=width,
-        intermediate_size=4 * width,
-        num_attention_heads=max(1, width // 64),
-        **shared,
-    )
-    discriminator = ElectraConfig(
-        num_hidden_layers=sizes.num_layers,
-        hidden_size=sizes.hidden_size,
-        intermediate_size=sizes.intermediate_size,
-        num_attention_heads=sizes.num_heads,
-        **shared,
-    )
-    return generator, discriminator
-
-
 class Electra(nn.Module):
-    """Generator and discriminator with one embedding module between them (modeling.py:187-218)."""
+    """Two Hugging Face encoders: one that fills masked tokens, one that judges every token of what comes out.
 
-    def __init__(self, generator: ElectraForMaskedLM, discriminator: ElectraForPreTraining) -> None:
+    Args:
+        generator: any masked language model, e.g. `ElectraForMaskedLM`.
+        discriminator: any model with one logit a token: `ElectraForPreTraining`, or for token classification.
+        sharing: of the embeddings: "es", "gdes" or "none" (`sharing.share_embeddings`).
+        num_tokens: of the tokenizer, where tables are padded beyond it: spare rows are never guessed. All if None.
+        train_generator: False leaves the generator as it is, without dropout (Fast-ELECTRA).
+    """
+
+    def __init__(
+        self,
+        generator: PreTrainedModel,
+        discriminator: PreTrainedModel,
+        sharing: str = "es",
+        num_tokens: int | None = None,
+        train_generator: bool = True,
+    ) -> None:
         super().__init__()
+        assert_sharing(sharing, train_generator)
         self.generator = generator
         self.discriminator = discriminator
-        # The whole module: words, positions, types and LayerNorm, as published. Given to the discriminator and not
-        # the other way round: the generator's output layer is tied to its own table and would keep the old one.
-        discriminator.electra.embeddings = generator.electra.embeddings
+        self.num_tokens = num_tokens
+        self.train_generator = train_generator
+        quicken_dropout(generator)
+        quicken_dropout(discriminator)
+        share_embeddings(generator, discriminator, sharing)
+        self.generator.requires_grad_(train_generator)
+        self._positions: Tensor | None = None
+        # Every masked language model applies its head to the states that its encoder returns: shortening them to the
+        # chosen positions keeps the logits of all the others from being computed, L / N times as many.
+        self.generator.base_model.register_forward_hook(self._keep_chosen)
 
-    def forward(self, batch: PretrainingBatch) -> ElectraOutput:
-        """Fill the masked tokens, draw replacements, judge every token."""
-        hidden = self.generator.electra(
-            input_ids=batch.masked_input_ids,
-            attention_mask=batch.attention_mask,
-            token_type_ids=batch.token_type_ids,
-        ).last_hidden_state  # (B, L, generator hidden)
-        # Only the chosen positions reach the output layer: logits for all would be L / N times as many.
-        hidden = gather_positions(hidden, batch.masked_positions)  # (B, N, generator hidden)
-        logits = self.generator.generator_lm_head(self.generator.generator_predictions(hidden))  # (B, N, V)
-        log_probabilities = logits.float().log_softmax(dim=-1)
-        original_ids = batch.input_ids.gather(1, batch.masked_positions)
-        masked_nll = -log_probabilities.gather(2, original_ids[..., None]).squeeze(2)
+    def forward(self, batch: PretrainingBatch, temperature: Tensor | None = None) -> ElectraOutput:
+        """Fill the masked tokens, draw replacements, judge every token.
 
+        Args:
+            batch: B examples.
+            temperature: () of the draw; 1 if not given.
+        """
+        with nullcontext() if self.train_generator else torch.no_grad(), self._chosen(batch.masked_positions):
+            logits = self.generator(
+                input_ids=batch.masked_input_ids, **_context(self.generator, batch)
+            ).logits  # (B, N, V)
+        if self.num_tokens is not None and self.num_tokens < logits.shape[-1]:
+            logits = logits[..., : self.num_tokens]  # its backward pass would copy all of them even where none is spare
         # No gradient through the draw: the generator learns from its own loss alone.
-        sampled_ids = draw(log_probabilities.detach())
+        masked_nll, likelihoods = guess(logits, batch.input_ids.gather(1, batch.masked_positions))
+        if temperature is None:
+            sampled_ids = draw(likelihoods)
+        else:
+            sampled_ids = draw((logits.detach().float() / temperature).softmax(dim=-1))
         replaced_input_ids = replace_tokens(batch.input_ids, batch.masked_positions, batch.masked_weights, sampled_ids)
         discriminator_logits = self.discriminator(
-            input_ids=replaced_input_ids,
-            attention_mask=batch.attention_mask,
-            token_type_ids=batch.token_type_ids,
+            input_ids=replaced_input_ids, **_context(self.discriminator, batch)
         ).logits
         return ElectraOutput(
             masked_nll=masked_nll,
-            argmax_ids=log_probabilities.detach().argmax(dim=-1),
+            likelihoods=likelihoods,
             sampled_ids=sampled_ids,
             replaced_input_ids=replaced_input_ids,
             labels=replaced_input_ids != batch.input_ids,
-            discriminator_logits=discriminator_logits.float(),
+            discriminator_logits=discriminator_logits.float().view_as(batch.input_ids),
         )
 
+    def train(self, mode: bool = True) -> "Electra":
+        """As every module; a generator that is not trained stays without dropout."""
+        super().train(mode)
+        self.generator.train(mode and self.train_generator)
+        return self
 
-def gather_positions(hidden: Tensor, positions: Tensor) -> Tensor:
-    """States at some positions: (B, L, H) and (B, N) give (B, N, H)."""
-    return hidden.gather(1, positions[..., None].expand(-1, -1, hidden.shape[-1]))
+    @contextmanager
+    def _chosen(self, positions: Tensor) -> Iterator[None]:
+        self._positions = positions
+        try:
+            yield
+        finally:
+            self._positions = None
 
-
-def draw(log_probabilities: Tensor) -> Tensor:
-    """One token of each distribution, (..., V) fp32 to (...): in half precision the tail would never be drawn.
-
-    On the CPU by inverting the cumulative distribution (one uniform number a row); on the GPU, where cumulative sums
-    are not deterministic, by an exponential race, which draws from the same distribution.
-    """
-    probabilities = log_probabilities.exp()
-    if probabilities.is_cuda:
-        return (probabilities / torch.empty_like(probabilities).exponential_()).argmax(dim=-1)
-    cumulative = probabilities.cumsum(dim=-1)
-    total = cumulative[..., -1:]
-    threshold = torch.rand_like(total) * total
-    return torch.searchsorted(cumulative, threshold, right=True).squeeze(-1).clamp_(max=cumulative.shape[-1] - 1)
-
-
-def replace_tokens(input_ids: Tensor, positions: Tensor, weights: Tensor, sampled_ids: Tensor) -> Tensor:
-    """The original text with the sampled tokens at the chosen positions (pretrain_helpers.py:222-235)."""
-    # Unused slots point at position 0: they write the [CLS] that already stands there, and no chosen slot does.
-    written = torch.where(weights > 0, sampled_ids, input_ids[:, :1])
-    return input_ids.scatter(1, positions, written)
+    def _keep_chosen(self, encoder: nn.Module, inputs: Any, output: Any) -> Any:
+        if self._positions is None:  # somebody uses the generator by itself
+            return None
+        return BaseModelOutput(last_hidden_state=gather_positions(output[0], self._positions))  # (B, N, hidden)
 
 
-def _whole(value: float) -> float:
-    return int(value) if float(value).is_integer() else value
+def _context(model: PreTrainedModel, batch: PretrainingBatch) -> dict[str, Tensor]:
+    """What an encoder reads beside the tokens: which are real, and which segment they are of if it knows segments."""
+    config, mask = model.config, batch.attention_mask
+    if config.model_type in _FULL_ATTENTION and config._attn_implementation in ("sdpa", DENSE):
+        mask = mask[:, None, None].bool()  # (B, 1, 1, L)
+    context = {"attention_mask": mask}
+    if getattr(config, "type_vocab_size", 0) > 1:
+        context["token_type_ids"] = batch.token_type_ids
+    return context

@@ -10,7 +10,9 @@ from transformers import AutoModel, ElectraForMaskedLM, ElectraForPreTraining
 
 from electra_lab.batches import PretrainingBatch
 from electra_lab.models import electra as module
-from electra_lab.models.electra import Electra, Sizes, draw, electra_configs, preset_sizes, replace_tokens
+from electra_lab.models.electra import Electra
+from electra_lab.models.sampling import draw, replace_tokens
+from electra_lab.models.sizes import Sizes, electra_configs, preset_sizes
 from tests import reference_google as google
 
 VOCABULARY = 61
@@ -74,7 +76,7 @@ def test_losses_and_logits_are_those_of_the_published_graph(sizes, monkeypatch):
         draw=lambda logits: google.gumbel_draw(logits, uniforms),
     )
     monkeypatch.setattr(
-        module, "draw", lambda logp: torch.from_numpy(google.gumbel_draw(logp.double().numpy(), uniforms))
+        module, "draw", lambda p: torch.from_numpy(google.gumbel_draw(p.double().log().numpy(), uniforms))
     )
     # the model takes its losses in fp32; here the comparison is with float64
     monkeypatch.setattr(torch.Tensor, "float", lambda tensor: tensor)
@@ -145,7 +147,8 @@ def test_the_discriminator_teaches_nothing_to_the_generator_alone():
 def test_all_embeddings_are_shared_and_the_output_layer_stays_tied():
     """lucidrains/electra-pytorch ties the output layer to the table that it throws away."""
     electra = make_electra(PROJECTED)
-    assert electra.generator.electra.embeddings is electra.discriminator.electra.embeddings
+    ours, theirs = (model.electra.embeddings for model in (electra.generator, electra.discriminator))
+    assert {id(p) for p in ours.parameters()} == {id(p) for p in theirs.parameters()} and len([*ours.parameters()]) == 5
     table = electra.discriminator.electra.embeddings.word_embeddings.weight
     assert electra.generator.generator_lm_head.weight is table
     assert electra.generator.electra.embeddings_project.out_features == 16  # both networks project their own way
@@ -156,10 +159,10 @@ def test_labels_say_whether_the_token_changed(monkeypatch):
     """P6: a generator that is always right leaves nothing to find; one that is always wrong is found everywhere."""
     electra, batch = make_electra(PROJECTED), make_batch()
     original = batch.input_ids.gather(1, batch.masked_positions)
-    monkeypatch.setattr(module, "draw", lambda logp: original)
+    monkeypatch.setattr(module, "draw", lambda likelihoods: original)
     output = electra(batch)
     assert not output.labels.any() and output.replaced_input_ids.equal(batch.input_ids)
-    monkeypatch.setattr(module, "draw", lambda logp: torch.full_like(original, 3))  # [SEP]: nowhere in the text
+    monkeypatch.setattr(module, "draw", lambda likelihoods: torch.full_like(original, 3))  # [SEP]: nowhere in the text
     output = electra(batch)
     expected = torch.zeros_like(output.labels)
     expected[0, [2, 5, 9, 14]] = expected[1, [1, 4, 8]] = expected[2, 3] = True  # also where the token was kept
@@ -178,7 +181,7 @@ def test_draws_follow_the_softmax(autocast):
     """P5: total variation at the noise floor; noise in half precision would cut the tail off (.32 at 5 nats)."""
     torch.manual_seed(0)
     probabilities = torch.softmax(torch.randn(200) * 2, -1)
-    rows = probabilities.log().expand(60_000, -1)
+    rows = probabilities.expand(60_000, -1)
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         counts = torch.bincount(draw(rows), minlength=200)
     drawn = counts / counts.sum()
@@ -189,8 +192,8 @@ def test_draws_follow_the_softmax(autocast):
 
 
 def test_what_has_no_probability_is_never_drawn():
-    logp = torch.tensor([-math.inf, 0.0, -math.inf]).expand(1000, -1)
-    assert (draw(logp) == 1).all()
+    likelihoods = torch.tensor([0.0, 1.0, 0.0]).expand(1000, -1)
+    assert (draw(likelihoods) == 1).all()
 
 
 # Millions of parameters: discriminator, its encoder, what only the generator has (measured on the published sizes)

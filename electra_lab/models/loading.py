@@ -1,0 +1,28 @@
+"""Where transformers is called in a way of our own: in silence, and under the name that its version has."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Within it, transformers draws no bar and no table of unused weights; what is missing is our error."""
+    verbosity, has_bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if has_bar:
+            transformers_logging.enable_progress_bar()
+
+
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Compute the activations of a model's layers twice instead of keeping them."""
+    # renamed within the versions that we allow; the old name warns
+    enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
+    enable({"use_reentrant": False})

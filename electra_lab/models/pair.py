@@ -1,0 +1,184 @@
+"""Where generator and discriminator come from: sizes, a configuration, or released weights to go on with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForMaskedLM,
+    AutoModelForTokenClassification,
+    ElectraForMaskedLM,
+    ElectraForPreTraining,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from electra_lab.models.initialisation import initialise_like_google
+from electra_lab.models.loading import quiet_transformers
+from electra_lab.models.sizes import Sizes, electra_configs
+from electra_lab.tokenizer import load_tokenizer
+
+Pair = tuple[PreTrainedModel, PreTrainedModel]  # generator, discriminator
+
+INITIALISATIONS = ("huggingface", "google")
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_DROPOUTS = (  # what configurations call it
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+)
+_SPECIAL_IDS = ("pad_token_id", "cls_token_id", "sep_token_id", "mask_token_id", "bos_token_id", "eos_token_id")
+
+
+def new_pair(
+    sizes: Sizes, tokenizer: PreTrainedTokenizerFast, init: str = "huggingface", generator_dropout: float | None = None
+) -> Pair:
+    """Both networks of ELECTRA with random weights.
+
+    Args:
+        sizes: of the discriminator, and of the generator relative to it.
+        tokenizer: for the size of the tables and the id of [PAD].
+        init: "huggingface" (normal) or "google" (as published: `initialisation.initialise_like_google`).
+        generator_dropout: where it is not the discriminator's.
+    """
+    assert_initialisation(init)
+    configs = electra_configs(sizes, len(tokenizer), int(tokenizer.pad_token_id))
+    _set_dropout(configs[0], generator_dropout)
+    pair = ElectraForMaskedLM(configs[0]), ElectraForPreTraining(configs[1])
+    if init == "google":
+        for model in pair:
+            initialise_like_google(model)
+    return pair
+
+
+def load_pair(
+    generator: str, discriminator: str, tokenizer: PreTrainedTokenizerFast, generator_dropout: float | None = None
+) -> Pair:
+    """Both networks from a name, a folder, or a configuration alone (random weights, sized to the tokenizer).
+
+    The discriminator is `ElectraForPreTraining` where the weights are ELECTRA's, else a model for token
+    classification with one class, whose head is new unless the folder has it.
+
+    Raises:
+        ValueError: nothing there, weights of another kind, or a vocabulary that is not the tokenizer's.
+    """
+    loaded = []
+    for role, source in (("generator", generator), ("discriminator", discriminator)):
+        config = load_config(source)
+        if role == "generator":
+            _set_dropout(config, generator_dropout)
+        loaded.append(_load(role, source, config, tokenizer))
+    return loaded[0], loaded[1]
+
+
+def pair_tokenizer(generator: str, discriminator: str) -> str | None:
+    """The one of the two whose tokenizer serves both; None if neither brings one.
+
+    Raises:
+        ValueError: their vocabularies differ, so that what one writes the other would misread.
+    """
+    sources = [source for source in (discriminator, generator) if _has_tokenizer(source)]
+    vocabularies = [load_tokenizer(source).get_vocab() for source in sources]
+    if len(sources) == 2 and vocabularies[0] != vocabularies[1]:
+        token = min(set(vocabularies[0].items()) ^ set(vocabularies[1].items()), key=lambda item: item[1])
+        raise ValueError(
+            f"{generator} and {discriminator} do not share a vocabulary ({len(vocabularies[1])} and "
+            f"{len(vocabularies[0])} tokens; the first difference is at id {token[1]}): take the generator and the "
+            "discriminator of one release"
+        )
+    return sources[0] if sources else None
+
+
+def load_config(source: str) -> PreTrainedConfig:
+    """The configuration at a name, a folder or a `.json` file.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"no model configuration could be read from {source}: {reason}") from None
+
+
+def max_positions(config: PreTrainedConfig) -> int:
+    """The longest example that a model has positions for; the RoBERTa family counts from the id of [PAD] on."""
+    positions = int(config.max_position_embeddings)
+    return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
+
+
+def assert_initialisation(init: str) -> None:
+    """Raise a ValueError for an initialisation that does not exist."""
+    if init not in INITIALISATIONS:
+        raise ValueError(f"init must be one of {', '.join(INITIALISATIONS)}, got {init!r}")
+
+
+def _load(role: str, source: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    model_class: Any = AutoModelForMaskedLM
+    if role == "discriminator":
+        is_electra = config.model_type == "electra"
+        model_class = ElectraForPreTraining if is_electra else AutoModelForTokenClassification
+        config.num_labels = 1
+    if _is_configuration(source):
+        _fit(config, tokenizer)
+        return model_class.from_config(config) if hasattr(model_class, "from_config") else model_class(config)
+    if len(tokenizer) > config.vocab_size:
+        raise ValueError(
+            f"{source}: the {role} has {config.vocab_size} tokens, the tokenizer {len(tokenizer)}: they are not of "
+            "one model; leave data.tokenizer out to take the one that comes with the model"
+        )
+    try:
+        with quiet_transformers():
+            model, report = model_class.from_pretrained(
+                source, config=config, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"no {role} could be loaded from {source}: {reason}") from None
+    _assert_complete(model, report, role, source)
+    return model.train()  # transformers hands it over in evaluation mode, and Lightning leaves it there
+
+
+def _assert_complete(model: PreTrainedModel, report: Mapping[str, Any], role: str, source: str) -> None:
+    missing = sorted(report["missing_keys"])
+    if not isinstance(model, ElectraForPreTraining) and role == "discriminator":
+        missing = [name for name in missing if name.startswith(model.base_model_prefix + ".")]  # its head may be new
+    if missing:
+        raise ValueError(
+            f"{source}: {len(missing)} weights of {type(model).__name__} are missing, the first is {missing[0]}; "
+            f"is this the {role}?"
+        )
+
+
+def _fit(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Make a configuration speak of this tokenizer."""
+    config.vocab_size = len(tokenizer)
+    for name in _SPECIAL_IDS:
+        if getattr(config, name, None) is not None:
+            fallback = {"bos_token_id": "cls_token_id", "eos_token_id": "sep_token_id"}.get(name, name)
+            setattr(config, name, getattr(tokenizer, fallback))
+
+
+def _set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
+    for name in _DROPOUTS:
+        if dropout is not None and getattr(config, name, None) is not None:
+            setattr(config, name, dropout)
+
+
+def _is_configuration(source: str) -> bool:
+    """Whether a source is a configuration without weights."""
+    path = Path(source)
+    return path.is_file() or (path.is_dir() and not any((path / name).is_file() for name in _WEIGHTS))
+
+
+def _has_tokenizer(source: str) -> bool:
+    path = Path(source)
+    return not path.is_file() and (not path.is_dir() or (path / "tokenizer_config.json").is_file())
