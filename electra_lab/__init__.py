@@ -3,13 +3,13 @@
 The house, from the ground up; a floor imports from those below it, never from above:
 
 0  batches tokenizer                  the shape of every tensor; the one tokenizer that data and models share
-   losses metrics optim calibration   pure functions and torchmetrics
+   losses metrics optim calibration   pure functions and torchmetrics; `steps`: how many there are
 1  data                               files -> conversations and text -> batches; `formats`, `encoding`, `order`
    models                             plain nn.Modules: `electra`, `backbone`, `detector`. Knows no data
 2  tasks                              LightningModules: `pretraining`, `detection`. Know no data either
-   callbacks checkpoint loggers       what watches and saves a run
-3  bundle inference report            what a run leaves behind, how it is used and shown
-   cli                                the verbs: options from the signatures of tasks, data and Trainer
+   callbacks strategies               what watches a run, and spreads it over devices
+3  bundle inference report            what a run leaves behind, how it is used and shown; `model_card`
+   cli verbs runs                     options from the signatures of tasks, data and Trainer; what each verb does
 
 The names below are imported when they are used, so that `import electra_lab` loads neither torch nor transformers.
 """

@@ -96,7 +96,7 @@ def _training(
     everything = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
     parser.add_class_arguments(Trainer, "trainer", skip=everything - TRAINER_OPTIONS)
     parser.add_argument("--trainer.accelerator", type=str, default="auto", help="cpu, gpu, ...")
-    parser.add_argument("--trainer.strategy", type=str, default="auto", help="auto, ddp, ...")
+    parser.add_argument("--trainer.strategy", type=str, default="auto", help="auto, ddp, fsdp2, ...")
     parser.set_defaults({"trainer.gradient_clip_val": 1.0, "trainer.log_every_n_steps": 50})
 
 

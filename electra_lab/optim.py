@@ -29,14 +29,20 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[ParameterGr
 
 
 def adamw(
-    groups: Iterable[ParameterGroup], learning_rate: float, bias_correction: bool = True, eps: float = 1e-6
+    groups: Iterable[ParameterGroup],
+    learning_rate: float,
+    bias_correction: bool = True,
+    eps: float = 1e-6,
+    precision: str = "32-true",
 ) -> AdamW:
     """AdamW with the published betas .9/.999 and eps 1e-6 (electra model/optimization.py:64-70), fused kernels.
 
     Without bias correction it is the published optimizer (:113-133): the first updates are up to 6.6 times as large,
-    which is safe behind a warmup only.
+    which is safe behind a warmup only. In the Trainer's precision 16-mixed the kernels are not fused, because the fused
+    ones undo the scaling of the gradients themselves, and Lightning could not clip them before.
     """
-    optimizer = AdamW(list(groups), lr=learning_rate, betas=(0.9, 0.999), eps=eps, fused=True)
+    fused = precision != "16-mixed"
+    optimizer = AdamW(list(groups), lr=learning_rate, betas=(0.9, 0.999), eps=eps, fused=fused)
     if not bias_correction:
         _count_from(optimizer, LONG_AGO)
     return optimizer

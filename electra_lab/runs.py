@@ -102,6 +102,8 @@ def make_trainer(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+    if datamodule.batch_size < trainer.world_size:
+        raise ValueError(f"data.batch_size {datamodule.batch_size} is less than the {trainer.world_size} devices")
     micro_batch_size = datamodule.micro_batch_size or datamodule.batch_size // trainer.world_size
     trainer.accumulate_grad_batches = max(1, datamodule.batch_size // (micro_batch_size * trainer.world_size))
     if isinstance(trainer.val_check_interval, int):  # counted in optimizer steps here, as everything else

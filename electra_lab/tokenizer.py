@@ -41,6 +41,16 @@ def load_tokenizer(name_or_folder: str, num_speakers: int = 0) -> PreTrainedToke
     return tokenizer
 
 
+def assert_can_mask(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Raise a ValueError for a tokenizer without the special tokens that pretraining writes."""
+    missing = [name for name in ("cls", "sep", "mask", "pad") if getattr(tokenizer, f"{name}_token_id") is None]
+    if missing:
+        raise ValueError(
+            f"{tokenizer.name_or_path}: the tokenizer has no {', '.join(missing)} token, which pretraining needs; take "
+            "one of an encoder such as BERT or ELECTRA"
+        )
+
+
 def _loaded(name_or_folder: str) -> PreTrainedTokenizerFast:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)

@@ -24,7 +24,7 @@ from electra_lab.models.sharded import is_sharded
 from electra_lab.report.test_run import example_predictions, write_figures
 from electra_lab.tasks.detection import LEVELS, ConversationAnomalyDetection
 from electra_lab.tasks.pretraining import ReplacedTokenDetection
-from electra_lab.tokenizer import load_tokenizer
+from electra_lab.tokenizer import assert_can_mask, load_tokenizer
 
 _PRETRAIN_PROGRESS = ("loss", "masked_lm_loss", "masked_lm_accuracy", "discriminator_auroc", "discriminator_recall")
 _FINETUNE_PROGRESS = ("loss", "f1", "average_precision", "message_f1", "message_average_precision")
@@ -52,7 +52,7 @@ def pretrain(config: Namespace, yaml: str) -> None:
     trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
     results["validation"] = _without_stage(trainer.validate(task, datamodule=datamodule, verbose=False)[0])
     electra = _whole_pair(task, trainer)
-    if trainer.is_global_zero:
+    if electra is not None:
         tokenizer = load_tokenizer(datamodule.tokenizer_source)
         bundle.export_pretrained(electra.generator, electra.discriminator, tokenizer, folder, results)
         runs.write_results(folder, results)
@@ -161,18 +161,17 @@ def _pretraining(config: Namespace) -> tuple[ReplacedTokenDetection, Pretraining
     return task, datamodule
 
 
-def _whole_pair(task: ReplacedTokenDetection, trainer: Trainer) -> Electra:
-    """The networks, with all their weights even if this device has held a part of them."""
+def _whole_pair(task: ReplacedTokenDetection, trainer: Trainer) -> Electra | None:
+    """The networks on the first rank, with all their weights even if it has held a part of them; None on others."""
     assert task.electra is not None
     if not is_sharded(task.electra):
-        return task.electra
+        return task.electra if trainer.is_global_zero else None
     weights = trainer.strategy.lightning_module_state_dict()  # on the first rank; all of them must ask
     whole = ReplacedTokenDetection(**task.hparams)
     if trainer.is_global_zero:
         whole.configure_model()
         whole.load_state_dict(weights)
-    assert whole.electra is not None or not trainer.is_global_zero
-    return whole.electra or task.electra
+    return whole.electra
 
 
 def _with_tokenizer(config: Namespace) -> dict[str, Any]:
@@ -181,6 +180,8 @@ def _with_tokenizer(config: Namespace) -> dict[str, Any]:
     if config.model.generator and config.model.discriminator:
         brought = pair_tokenizer(config.model.generator, config.model.discriminator)
         options = {**options, "tokenizer": options["tokenizer"] or brought}
+    if options["tokenizer"]:
+        assert_can_mask(load_tokenizer(options["tokenizer"]))
     return options
 
 

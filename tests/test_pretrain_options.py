@@ -10,6 +10,7 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForTokenClassification,
+    BertTokenizer,
     ElectraForMaskedLM,
     ElectraForPreTraining,
 )
@@ -51,7 +52,7 @@ OPTIONS = {
     "none": ("--model.sharing", "none"),
     "google": ("--model.init", "google", "--model.bias_correction", "false", "--model.schedule", "google-linear"),
     "stable": ("--model.schedule", "warmup-stable-decay", "--model.generator_dropout", "0"),
-    "frozen": ("--model.train_generator", "false", "--model.sharing", "gdes", "--model.temperature", "2"),
+    "warm": ("--model.temperature", "2", "--model.temperature_decay", "0.5"),
     "words": ("--data.whole_words", "true", "--data.mask_probability", "0.25"),
     "depth": ("--model.sizes.generator_depth", "0.5", "--model.sizes.generator_width", "1.0"),
     "saving": ("--model.gradient_checkpointing", "true", "--data.micro_batch_size", "2"),
@@ -103,6 +104,38 @@ def test_going_on_from_a_released_pair(pretrain, released):  # noqa: F811
     assert second["validation"]["masked_lm_loss"] == pytest.approx(first["validation"]["masked_lm_loss"], rel=1e-3)
 
 
+def test_a_warmup_without_end_is_said(pretrain, capsys):
+    pretrain("cold", "--model.warmup_steps", "3")
+    assert "the warmup of 3 steps does not end in a run of 3" in capsys.readouterr().err
+
+
+def test_tables_that_were_trained_apart_are_not_thrown_away(pretrain):
+    folder, _ = pretrain("apart", "--model.sharing", "none")
+    pair = ["--model.generator", str(folder / "generator"), "--model.discriminator", str(folder / "discriminator")]
+    assert "they were trained apart, and sharing es would throw the disc" in pretrain("joined", *pair)
+    assert pretrain("still apart", *pair, "--model.sharing", "gdes")[1]["steps"] == 3
+
+
+def test_weights_without_their_tokenizer_are_refused(pretrain, released):  # noqa: F811
+    folder, _ = pretrain("bare")
+    for part in ("generator", "discriminator"):
+        for name in ("tokenizer_config.json", "tokenizer.json", "vocab.txt"):
+            (folder / part / name).unlink()
+    pair = ["--model.generator", str(folder / "generator"), "--model.discriminator", str(folder / "discriminator")]
+    assert "has a tokenizer: give theirs as data.tokenizer" in pretrain("mute", *pair)
+
+
+def test_a_tokenizer_that_changed_makes_another_corpus(pretrain, tmp_path):
+    folder, _ = pretrain("source")
+    options = ("--data.tokenizer", str(folder / "generator"), "--model.warmup_steps", "1")
+    pretrain("before", *options)
+    before = set((tmp_path / "runs/data").iterdir())
+    config = folder / "generator/tokenizer_config.json"
+    config.write_text(config.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    pretrain("after", *options)
+    assert len(set((tmp_path / "runs/data").iterdir()) - before) == 1
+
+
 def test_a_pair_with_two_vocabularies_is_refused_before_anything_is_prepared(pretrain, released, tmp_path):  # noqa: F811
     folder, _ = pretrain("own")
     pair = ["--model.generator", str(folder / "generator"), "--model.discriminator", str(released / "discriminator")]
@@ -126,7 +159,9 @@ def test_any_encoder_by_configuration(pretrain, tmp_path):
 REFUSED = {
     "one of two": (("--model.generator", "x"), "generator and discriminator are given together"),
     "too long": (("--data.max_length", "513"), "data.max_length is 513, but the networks have 512 positions"),
-    "frozen and shared": (("--model.train_generator", "false"), "choose sharing gdes or none"),
+    "frozen at random": (("--model.train_generator", "false"), "a generator that is not trained must be given"),
+    "nothing held out": (("--data.validation_share", "0"), "validation_share must lie between 0 and 1"),
+    "no [MASK]": (("--data.tokenizer", "maskless"), "the tokenizer has no mask token, which pretraining needs"),
     "no warmup": (("--model.bias_correction", "false", "--model.warmup_steps", "0"), "give warmup_steps"),
     "schedule": (("--model.schedule", "cosine"), "linear, google-linear, warmup-stable-decay"),
     "sharing": (("--model.sharing", "both"), "sharing must be one of es, gdes, none"),
@@ -138,5 +173,8 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_is_one_sentence(pretrain, case):
     options, sentence = REFUSED[case]
+    BertTokenizer(vocab={"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "a": 4}, mask_token=None).save_pretrained(
+        "maskless"
+    )
     said = pretrain("refused", *options)
     assert sentence in said and "Traceback" not in said and torch.is_grad_enabled()

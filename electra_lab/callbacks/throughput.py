@@ -58,7 +58,7 @@ class Throughput(Callback):
         batch_idx: int,
     ) -> None:
         self._new = self._new + _real_tokens(batch)
-        if isinstance(pl_module, CountsFlops):
+        if self._peak is not None and isinstance(pl_module, CountsFlops):
             self._flops += pl_module.flops(batch)
         step = trainer.global_step
         if step == self._logged_step or not is_logged(trainer, step):

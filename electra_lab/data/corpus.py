@@ -45,6 +45,9 @@ def corpus_name(settings: CorpusSettings) -> str:
         if not source.startswith("hf:"):
             stats = ((file, file.stat()) for file in text_files(source))
             identity.append([(str(file.resolve()), stat.st_size, stat.st_mtime_ns) for file, stat in stats])
+    if settings.tokenizer is not None:  # a folder of the same name may hold another one tomorrow
+        files = [Path(settings.tokenizer) / name for name in ("tokenizer.json", "vocab.txt", "tokenizer_config.json")]
+        identity.append([hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()])
     digest = hashlib.sha256(json.dumps(identity).encode("utf-8")).hexdigest()[:12]
     label = Path(settings.paths[0].removeprefix("hf:")).name.split(".")[0] if settings.paths else "synthetic"
     return f"{label}-{digest}"

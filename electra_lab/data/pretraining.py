@@ -57,6 +57,10 @@ class PretrainingDataModule(LightningDataModule):
         super().__init__()
         if not 0 < mask_probability < 1:
             raise ValueError(f"mask_probability must lie between 0 and 1, got {mask_probability}")
+        if not (validation_paths or 0 < validation_share < 1):
+            raise ValueError(
+                f"validation_share must lie between 0 and 1 where no validation_paths are given, got {validation_share}"
+            )
         if max_length < 8:
             raise ValueError(f"max_length must be at least 8, got {max_length}")
         self.settings = CorpusSettings(

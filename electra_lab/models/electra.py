@@ -64,6 +64,7 @@ class Electra(nn.Module):
         quicken_dropout(discriminator)
         share_embeddings(generator, discriminator, sharing)
         self.generator.requires_grad_(train_generator)
+        self.generator.train(train_generator)  # Lightning keeps the modes it finds, and does not call `train`
         self._positions: Tensor | None = None
         # Every masked language model applies its head to the states that its encoder returns: shortening them to the
         # chosen positions keeps the logits of all the others from being computed, L / N times as many.

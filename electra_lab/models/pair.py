@@ -1,5 +1,6 @@
 """Where generator and discriminator come from: sizes, a configuration, or released weights to go on with."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from electra_lab.tokenizer import load_tokenizer
 Pair = tuple[PreTrainedModel, PreTrainedModel]  # generator, discriminator
 
 INITIALISATIONS = ("huggingface", "google")
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_WEIGHTS = ("*.safetensors*", "*.bin*", "*.h5", "*.msgpack", "*.ckpt*")  # also such that cannot be read: never ignored
+_TOKENIZERS = ("tokenizer_config.json", "tokenizer.json", "vocab.txt")
+_FROM_PADDING_ON = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
 _DROPOUTS = (  # what configurations call it
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
@@ -78,10 +81,11 @@ def load_pair(
 
 
 def pair_tokenizer(generator: str, discriminator: str) -> str | None:
-    """The one of the two whose tokenizer serves both; None if neither brings one.
+    """The one of the two whose tokenizer serves both; None if neither brings one, which configurations alone may do.
 
     Raises:
-        ValueError: their vocabularies differ, so that what one writes the other would misread.
+        ValueError: their vocabularies differ, so that what one writes the other would misread; or there are weights,
+            which know a vocabulary, but no tokenizer.
     """
     sources = [source for source in (discriminator, generator) if _has_tokenizer(source)]
     vocabularies = [load_tokenizer(source).get_vocab() for source in sources]
@@ -92,6 +96,8 @@ def pair_tokenizer(generator: str, discriminator: str) -> str | None:
             f"{len(vocabularies[0])} tokens; the first difference is at id {token[1]}): take the generator and the "
             "discriminator of one release"
         )
+    if not sources and not (is_configuration(generator) and is_configuration(discriminator)):
+        raise ValueError(f"neither {generator} nor {discriminator} has a tokenizer: give theirs as data.tokenizer")
     return sources[0] if sources else None
 
 
@@ -109,10 +115,16 @@ def load_config(source: str) -> PreTrainedConfig:
         raise ValueError(f"no model configuration could be read from {source}: {reason}") from None
 
 
+def is_configuration(source: str) -> bool:
+    """Whether a source is a configuration without weights."""
+    path = Path(source)
+    return path.is_file() or (path.is_dir() and not any(any(path.glob(pattern)) for pattern in _WEIGHTS))
+
+
 def max_positions(config: PreTrainedConfig) -> int:
     """The longest example that a model has positions for; the RoBERTa family counts from the id of [PAD] on."""
-    positions = int(config.max_position_embeddings)
-    return positions - 2 if config.model_type in ("roberta", "xlm-roberta", "camembert") else positions
+    positions = int(getattr(config, "max_position_embeddings", sys.maxsize))
+    return positions - (config.pad_token_id or 0) - 1 if config.model_type in _FROM_PADDING_ON else positions
 
 
 def assert_initialisation(init: str) -> None:
@@ -126,8 +138,9 @@ def _load(role: str, source: str, config: PreTrainedConfig, tokenizer: PreTraine
     if role == "discriminator":
         is_electra = config.model_type == "electra"
         model_class = ElectraForPreTraining if is_electra else AutoModelForTokenClassification
-        config.num_labels = 1
-    if _is_configuration(source):
+        if not is_electra:
+            config.num_labels = 1
+    if is_configuration(source):
         _fit(config, tokenizer)
         return model_class.from_config(config) if hasattr(model_class, "from_config") else model_class(config)
     if len(tokenizer) > config.vocab_size:
@@ -173,12 +186,6 @@ def _set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
             setattr(config, name, dropout)
 
 
-def _is_configuration(source: str) -> bool:
-    """Whether a source is a configuration without weights."""
-    path = Path(source)
-    return path.is_file() or (path.is_dir() and not any((path / name).is_file() for name in _WEIGHTS))
-
-
 def _has_tokenizer(source: str) -> bool:
     path = Path(source)
-    return not path.is_file() and (not path.is_dir() or (path / "tokenizer_config.json").is_file())
+    return not path.is_file() and (not path.is_dir() or any((path / name).is_file() for name in _TOKENIZERS))

@@ -46,7 +46,7 @@ def draw(likelihoods: Tensor) -> Tensor:
     first = _invert(torch.cat([blocks, rest], dim=-1)) * _BLOCK  # (...)
     tokens = first[..., None] + torch.arange(_BLOCK, device=first.device)
     inside = likelihoods.gather(-1, tokens.clamp(max=vocabulary - 1)) * (tokens < vocabulary)
-    return first + _invert(inside)
+    return (first + _invert(inside)).clamp(max=vocabulary - 1)  # what is not a number may end in the last block
 
 
 def replace_tokens(input_ids: Tensor, positions: Tensor, weights: Tensor, sampled_ids: Tensor) -> Tensor:

@@ -9,6 +9,7 @@
 
 import copy
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
@@ -32,6 +33,21 @@ def share_embeddings(generator: PreTrainedModel, discriminator: PreTrainedModel,
             setattr(theirs, name, part)
         elif sharing == "gdes" and isinstance(part, nn.Embedding):
             parametrize.register_parametrization(theirs.get_submodule(name), "weight", _AddedToDetached(part))
+
+
+def assert_same_tables(generator: PreTrainedModel, discriminator: PreTrainedModel) -> None:
+    """Raise a ValueError if trained weights would be lost by sharing the generator's embeddings."""
+    ours, theirs = (_embeddings(model, "es").state_dict() for model in (generator, discriminator))
+    for name, values in ours.items():
+        if (
+            name in theirs
+            and values.shape == theirs[name].shape
+            and not torch.allclose(values, theirs[name], atol=1e-4)
+        ):
+            raise ValueError(
+                f"{name} differs between generator and discriminator: they were trained apart, and sharing es would "
+                "throw the discriminator's away; go on with sharing gdes or none"
+            )
 
 
 def start_from_the_same_tables(generator: PreTrainedModel, discriminator: PreTrainedModel) -> None:

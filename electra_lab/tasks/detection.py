@@ -161,7 +161,11 @@ class ConversationAnomalyDetection(LightningModule):
 
     def configure_optimizers(self) -> Any:
         hparams = self.hparams
-        optimizer = optim.adamw(optim.parameter_groups(self, hparams["weight_decay"]), hparams["learning_rate"])
+        optimizer = optim.adamw(
+            optim.parameter_groups(self, hparams["weight_decay"]),
+            hparams["learning_rate"],
+            precision=str(self.trainer.precision),
+        )
         total = total_steps(self.trainer)
         warmup = round(hparams["warmup_share"] * total)
         return optim.scheduled(optimizer, lambda step: optim.linear(step, warmup, total))

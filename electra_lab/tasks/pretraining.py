@@ -1,5 +1,6 @@
 """ReplacedTokenDetection: trains a generator to fill masked tokens and a discriminator to find the replaced ones."""
 
+import logging
 from typing import Any
 
 import torch
@@ -14,13 +15,22 @@ from electra_lab.metrics import PretrainingMetrics
 from electra_lab.models.electra import Electra, ElectraOutput
 from electra_lab.models.flops import training_flops
 from electra_lab.models.loading import checkpoint_activations
-from electra_lab.models.pair import assert_initialisation, load_config, load_pair, max_positions, new_pair
+from electra_lab.models.pair import (
+    assert_initialisation,
+    is_configuration,
+    load_config,
+    load_pair,
+    max_positions,
+    new_pair,
+)
 from electra_lab.models.sampling import temperature as temperature_of_draw
 from electra_lab.models.sharded import shard
-from electra_lab.models.sharing import assert_sharing, start_from_the_same_tables
+from electra_lab.models.sharing import assert_same_tables, assert_sharing, start_from_the_same_tables
 from electra_lab.models.sizes import preset_sizes
 from electra_lab.steps import is_logged, total_steps
 from electra_lab.tokenizer import load_tokenizer
+
+_log = logging.getLogger(__name__)
 
 METRICS = (
     "masked_lm_loss",
@@ -43,8 +53,8 @@ class ReplacedTokenDetection(LightningModule):
         tokenizer: The tokenizer's name or folder; the vocabulary is read from it.
         preset: Sizes of the networks: tiny, small, small++, base or large.
         sizes: Sizes that differ from the preset, e.g. {hidden_size: 64, generator_width: 0.5, generator_depth: 0.5}.
-        generator: A masked language model to start from instead: a Hugging Face name or folder, or a configuration
-            (config.json) for random weights. Needs `discriminator`.
+        generator: A masked language model to start from instead of preset, sizes and init: a Hugging Face name or
+            folder, or a configuration (config.json) for random weights. Needs `discriminator`.
         discriminator: Any Hugging Face encoder, likewise; an ELECTRA discriminator brings its head.
         sharing: Of the embeddings: es (one module for both), gdes (the discriminator adds a difference), none.
         init: Of new weights: huggingface (normal) or google (as published: cut off at two standard deviations).
@@ -102,6 +112,10 @@ class ReplacedTokenDetection(LightningModule):
             raise ValueError("without bias_correction the first steps are several times too long: give warmup_steps")
         if temperature <= 0 or (temperature_decay is not None and temperature_decay <= 0):
             raise ValueError(f"temperature and its decay must be above 0, got {temperature} and {temperature_decay}")
+        if not (train_generator or generator):
+            raise ValueError(
+                "a generator that is not trained must be given (model.generator), or its guesses are random"
+            )
         assert_initialisation(init)
         assert_sharing(sharing, train_generator)
         self.schedule = optim.schedule(schedule)
@@ -126,10 +140,14 @@ class ReplacedTokenDetection(LightningModule):
                 pair = load_pair(
                     hparams["generator"], hparams["discriminator"], tokenizer, hparams["generator_dropout"]
                 )
+                is_new = all(is_configuration(hparams[role]) for role in ("generator", "discriminator"))
+                if hparams["sharing"] == "es" and not is_new:
+                    assert_same_tables(*pair)
             else:
                 pair = new_pair(self.sizes, tokenizer, hparams["init"], hparams["generator_dropout"])
-                if hparams["sharing"] == "gdes":
-                    start_from_the_same_tables(*pair)
+                is_new = True
+            if hparams["sharing"] == "gdes" and is_new:
+                start_from_the_same_tables(*pair)
             if hparams["gradient_checkpointing"]:
                 for model in pair:
                     checkpoint_activations(model)
@@ -139,9 +157,12 @@ class ReplacedTokenDetection(LightningModule):
             if hparams["compile"]:
                 self.electra.compile()
 
-    def forward(self, batch: PretrainingBatch) -> ElectraOutput:
+    def forward(self, batch: PretrainingBatch, done: float = 1.0) -> ElectraOutput:
+        """Both networks; `done` is the share of the training that is behind, for the temperature of the draw."""
         assert self.electra is not None, "Lightning calls configure_model first"
-        return self.electra(batch, self._temperature())
+        temperature = self._temperature(done)
+        # on the device: as a number it would be compiled in
+        return self.electra(batch, None if temperature == 1 else torch.full((), temperature, device=self.device))
 
     def losses(self, batch: PretrainingBatch, output: ElectraOutput) -> tuple[Tensor, Tensor]:
         """Sums over chosen positions and over real tokens, divided by the batch's share of the optimizer step.
@@ -163,7 +184,7 @@ class ReplacedTokenDetection(LightningModule):
         return training_flops(*configs, num_examples, length, num_masked, self.hparams["train_generator"])
 
     def training_step(self, batch: PretrainingBatch, batch_idx: int) -> Tensor:
-        output = self(batch)
+        output = self(batch, self._done())
         masked_lm, discriminator = self.losses(batch, output)
         if is_logged(self.trainer, self.trainer.global_step + 1):
             _update(self.train_metrics, batch, output)
@@ -176,8 +197,7 @@ class ReplacedTokenDetection(LightningModule):
             norm = torch.nn.utils.get_total_norm(gradients)  # before clipping
             values["train/gradient_norm"] = norm.full_tensor() if isinstance(norm, DTensor) else norm
             values["train/learning_rate"] = optimizer.param_groups[0]["lr"]
-            temperature = self._temperature()
-            values["train/temperature"] = 1.0 if temperature is None else temperature
+            values["train/temperature"] = self._temperature(self._done())
             self.log("train/loss", values.pop("train/loss"), prog_bar=True)
             self.log_dict(values)
 
@@ -196,19 +216,27 @@ class ReplacedTokenDetection(LightningModule):
     def configure_optimizers(self) -> Any:
         hparams = self.hparams
         optimizer = optim.adamw(
-            optim.parameter_groups(self, hparams["weight_decay"]), hparams["learning_rate"], hparams["bias_correction"]
+            optim.parameter_groups(self, hparams["weight_decay"]),
+            hparams["learning_rate"],
+            hparams["bias_correction"],
+            precision=str(self.trainer.precision),
         )
         total = total_steps(self.trainer)
+        if total <= hparams["warmup_steps"]:
+            _log.warning(
+                "the warmup of %d steps does not end in a run of %d: the learning rate never reaches %g; lower "
+                "model.warmup_steps",
+                hparams["warmup_steps"],
+                total,
+                hparams["learning_rate"],
+            )
         return optim.scheduled(optimizer, lambda step: self.schedule(step, hparams["warmup_steps"], total))
 
-    def _temperature(self) -> Tensor | None:
-        """The temperature of this step, on the device: as a number it would be compiled in."""
-        hparams = self.hparams
-        if hparams["temperature"] == 1:
-            return None
-        done = self.trainer.global_step / total_steps(self.trainer) if self.trainer.training else 1.0
-        value = temperature_of_draw(done, hparams["temperature"], hparams["temperature_decay"])
-        return torch.full((), value, device=self.device)
+    def _done(self) -> float:
+        return self.trainer.global_step / total_steps(self.trainer)
+
+    def _temperature(self, done: float) -> float:
+        return temperature_of_draw(done, self.hparams["temperature"], self.hparams["temperature_decay"])
 
     def _values(self, stage: str, metrics: PretrainingMetrics) -> dict[str, Any]:
         values = metrics.compute()
