@@ -1,0 +1,92 @@
+"""The benchmark compares equals: the reference step has our losses, and both run on the same batches."""
+
+import pytest
+import torch
+
+from electra_lab.models import electra as module
+from electra_lab.models.sizes import Sizes, electra_configs
+from experiments import arithmetic, reference_step, speed
+
+VOCABULARY = 211
+SIZES = Sizes(2, 32, 64, 4, 8, 0.5, max_positions=24, dropout=0.0)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def steps():
+    """Ours and the reference with the same weights."""
+    torch.manual_seed(0)
+    configs = electra_configs(SIZES, VOCABULARY)
+    ours = speed.our_step(configs, "fp32", CPU)
+    reference = speed.reference_step(configs, "fp32", CPU)
+    ours.module.electra.load_state_dict(reference.module.state_dict())
+    return ours, reference
+
+
+@pytest.fixture
+def batch():
+    return speed.made_up_batch(4, 16, VOCABULARY, 0, CPU)
+
+
+@pytest.fixture
+def same_draws(batch, monkeypatch):
+    """Both write the same tokens; half of the slots get the original one back."""
+    original = batch.input_ids.gather(1, batch.masked_positions)
+    drawn = torch.where(torch.arange(original.shape[1]) % 2 == 0, original, 7)
+    order = batch.masked_positions.argsort(1)
+    in_text_order = drawn.gather(1, order)[batch.masked_weights.gather(1, order) > 0]
+    monkeypatch.setattr(module, "draw", lambda likelihoods: drawn)
+    monkeypatch.setattr(reference_step, "gumbel_draw", lambda logits: in_text_order)
+
+
+@pytest.mark.usefixtures("same_draws")
+def test_the_losses_are_equal(steps, batch):
+    ours, reference = (variant.losses(batch) for variant in steps)
+    for mine, theirs in zip(ours, reference, strict=True):
+        assert float(mine.detach()) == pytest.approx(float(theirs.detach()), abs=1e-5)
+
+
+@pytest.mark.usefixtures("same_draws")
+def test_the_first_update_is_the_same(steps, batch):
+    for variant in steps:
+        speed.take_step(variant, batch)
+    ours, reference = (dict(steps[0].module.electra.state_dict()), steps[1].module.state_dict())
+    for name, tensor in reference.items():
+        assert (ours[name] - tensor).abs().max() < 2e-5, name  # a step of Adam is 5e-4
+
+
+def test_the_batch_is_what_the_data_give(batch):
+    """4 x 16 tokens, the last example 12 long; 2 of 16 and of 12 are masked, never [CLS] or padding."""
+    assert batch.attention_mask.sum(1).tolist() == [16, 16, 16, 12]
+    assert batch.masked_weights.sum(1).tolist() == [2, 2, 2, 2]
+    chosen = batch.masked_positions[batch.masked_weights > 0].view(4, -1)
+    assert (chosen > 0).all() and (chosen[3] < 12).all() and (chosen[:, 0] != chosen[:, 1]).all()
+    changed = batch.masked_input_ids != batch.input_ids
+    assert (batch.masked_input_ids[changed] == 4).all() and changed.sum() <= 8
+    assert (float(batch.num_masked), float(batch.num_tokens)) == (8, 60)
+
+
+@pytest.mark.parametrize(("precision", "rows"), [("fp32", 2), ("bf16", 3)])
+def test_it_prints_a_table(precision, rows, monkeypatch):
+    monkeypatch.setattr(speed, "MATMUL_SIZE", {"cpu": 64})
+    sizes = ["--preset", "tiny", "--length", "16", "--batch", "2", "--vocabulary", "300"]
+    table = speed.main(["pretraining", *sizes, "--precision", precision, "--rounds", "2", "--steps", "1"])
+    lines = table.splitlines()
+    assert len(lines) == 2 + rows and lines[2].startswith(f"| ours | {precision} |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_it_prints_a_profile():
+    sizes = ["--preset", "tiny", "--length", "16", "--batch", "2", "--vocabulary", "300"]
+    table = speed.main(["pretraining", *sizes, "--profile", "--device", "cpu"])
+    assert "| matrix products |" in table and "| dropout |" in table
+
+
+def test_arithmetic_of_the_paper():
+    """Small: 1M steps of 128 x 128 tokens. 1.15e18 FLOPs, by an earlier count, are 1.1 hours of an H100 at 30 %."""
+    tables = arithmetic.main([])
+    small = next(line for line in tables.splitlines() if line.startswith("| small |"))
+    assert "16.4" in small and "1.15e18" in small
+    base = next(line for line in tables.splitlines() if line.startswith("| base |"))
+    assert "100.4" in base
+    assert arithmetic.store_bytes(1000, 128) == 2000 + 320 + 187.5  # ids, 40 lines, 7.8 examples
