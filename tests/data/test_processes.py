@@ -70,6 +70,7 @@ def test_ctrl_c_is_left_to_the_first_process():
 
 
 RUN = """
+import signal
 import time
 from pathlib import Path
 from electra_lab.data.processes import in_processes
@@ -79,6 +80,7 @@ def work(number):
     time.sleep(0 if number < 4 else 2)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
     list(in_processes(work, range(100), 2))
 """
 
