@@ -62,7 +62,7 @@ def export_pretrained(
     for name, model in (("generator", generator), ("discriminator", without_sharing(discriminator))):
         with _written_whole(Path(folder) / name) as unfinished:
             model.save_pretrained(str(unfinished))
-            _save_tokenizer(tokenizer, unfinished)
+            save_tokenizer(tokenizer, unfinished)
             write_card(pretrained_card(name, type(model).__name__, training), unfinished)
 
 
@@ -86,7 +86,7 @@ def save_detector(
         detector.backbone.encoder.config.save_pretrained(str(unfinished))
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
         save_file(weights, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
-        _save_tokenizer(tokenizer, unfinished)
+        save_tokenizer(tokenizer, unfinished)
         digests = {path.name: _sha256(path) for path in sorted(unfinished.iterdir())}
         record = {"settings": asdict(settings), "sha256": digests}
         (unfinished / SETTINGS_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
@@ -124,6 +124,12 @@ def load_detector(
     return detector.to(device).eval(), tokenizer, settings
 
 
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a tokenizer into a folder, with `vocab.txt` where it is WordPiece."""
+    tokenizer.save_pretrained(str(folder))
+    write_vocabulary(tokenizer, folder)
+
+
 def write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """`vocab.txt`, one token a line in the order of ids, which older readers want; only WordPiece has such a file."""
     if not isinstance(tokenizer.backend_tokenizer.model, WordPiece):
@@ -132,11 +138,6 @@ def write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     if [number for _, number in tokens] != list(range(len(tokens))):
         raise ValueError("the tokenizer's ids have gaps, so that line numbers of vocab.txt would not be its ids")
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token, _ in tokens), encoding="utf-8")
-
-
-def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    tokenizer.save_pretrained(str(folder))
-    write_vocabulary(tokenizer, folder)
 
 
 def _detector_folder(path: Path) -> Path:

@@ -83,7 +83,7 @@ def _sentence(parser: ArgumentParser, message: str) -> str:
     return text
 
 
-def _training(
+def training_options(
     parser: ArgumentParser, task: type, datamodule: type, filled: dict[str, set[str]], needs_name: bool = True
 ) -> None:
     """Options of a training verb; `filled` names those that follow from other options."""
@@ -102,13 +102,13 @@ def _training(
 
 def _pretrain(parser: ArgumentParser, needs_name: bool = True) -> None:
     filled = {"model": {"tokenizer"}, "data": set[str]()}
-    _training(parser, ReplacedTokenDetection, PretrainingDataModule, filled, needs_name)
+    training_options(parser, ReplacedTokenDetection, PretrainingDataModule, filled, needs_name)
     parser.add_argument("--checkpoint_every", type=int, default=1000, help="Optimizer steps between checkpoints.")
 
 
 def _finetune(parser: ArgumentParser) -> None:
     filled = {"model": set[str](), "data": {"tokenizer", "num_speakers"}}
-    _training(parser, ConversationAnomalyDetection, ConversationDataModule, filled)
+    training_options(parser, ConversationAnomalyDetection, ConversationDataModule, filled)
     parser.add_argument("--patience", type=int, default=5, help="Validations without improvement before it stops.")
     parser.add_argument("--test", type=bool, default=True, help="Whether the best checkpoint is tested at the end.")
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from typing import Any, cast
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from transformers.utils.logging import disable_progress_bar
 
 from electra_lab.callbacks.exact_resume import ExactResume
@@ -109,6 +110,33 @@ def make_trainer(
     if isinstance(trainer.val_check_interval, int):  # counted in optimizer steps here, as everything else
         trainer.val_check_interval *= trainer.accumulate_grad_batches
     return trainer
+
+
+def pretrain(
+    config: Namespace,
+    folder: Path,
+    task: LightningModule,
+    datamodule: PretrainingDataModule,
+    progress: tuple[str, ...],
+    watchers: Sequence[Callback],
+) -> tuple[Trainer, dict[str, Any]]:
+    """Fit a pretraining task, with checkpoints on the way and at the end; what results.json will say so far."""
+    checkpoints = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="{step}",
+        monitor="step",
+        mode="max",
+        save_top_k=2,
+        every_n_train_steps=config.checkpoint_every,
+    )
+    trainer = make_trainer(config, folder, task, datamodule, progress, [checkpoints, *watchers])
+    started = time.monotonic()
+    trainer.fit(task, datamodule=datamodule)
+    results = facts(task, trainer, time.monotonic() - started)
+    results["tokens"] = int(trainer.callback_metrics.get("train/tokens", 0))
+    trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
+    results["validation"] = trainer.validate(task, datamodule=datamodule, verbose=False)[0]
+    return trainer, results
 
 
 def facts(task: LightningModule, trainer: Trainer, seconds: float) -> dict[str, Any]:

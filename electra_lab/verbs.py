@@ -35,22 +35,9 @@ def pretrain(config: Namespace, yaml: str) -> None:
     """Pretrain; leave Hugging Face folders of generator and discriminator in the run's folder."""
     folder = runs.start("pretrain", config, yaml)
     task, datamodule = _pretraining(config)
-    checkpoints = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="{step}",
-        monitor="step",
-        mode="max",
-        save_top_k=2,
-        every_n_train_steps=config.checkpoint_every,
-    )
-    watchers = [checkpoints, RecallWarning(config.model.warmup_steps)]
-    trainer = runs.make_trainer(config, folder, task, datamodule, _PRETRAIN_PROGRESS, watchers)
-    started = time.monotonic()
-    trainer.fit(task, datamodule=datamodule)
-    results = runs.facts(task, trainer, time.monotonic() - started)
-    results["tokens"] = int(trainer.callback_metrics.get("train/tokens", 0))
-    trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
-    results["validation"] = _without_stage(trainer.validate(task, datamodule=datamodule, verbose=False)[0])
+    watchers = [RecallWarning(config.model.warmup_steps)]
+    trainer, results = runs.pretrain(config, folder, task, datamodule, _PRETRAIN_PROGRESS, watchers)
+    results["validation"] = _without_stage(results["validation"])
     electra = _whole_pair(task, trainer)
     if electra is not None:
         tokenizer = load_tokenizer(datamodule.tokenizer_source)

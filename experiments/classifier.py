@@ -5,13 +5,11 @@ google-research/electra finetune/classification/classification_tasks.py:218-275 
 """
 
 import copy
-import gzip
-import lzma
 import math
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from electra_lab import optim
+from electra_lab.data.documents import open_text
 from electra_lab.data.text import for_model
 
 DROPOUT = 0.1  # of the head; the encoder brings its own
@@ -77,7 +76,7 @@ def read_texts(path: Path) -> Texts:
         ValueError: a row that cannot be used, with its line; never with its text.
     """
     texts, labels = [], []
-    with _open(path) as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             cells = line.rstrip("\r\n").split("\t")
             if number == 1:
@@ -168,11 +167,3 @@ def _padded(examples: Examples, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
 
 def _cut(rows: list[int], size: int) -> list[list[int]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
-    if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8-sig", newline="\n")
-    return path.open(encoding="utf-8-sig", newline="\n")

@@ -9,7 +9,6 @@ and no loss on the tokens that were not masked. Leaves `encoder`, a Hugging Face
 # ruff: noqa: D102 - hooks are documented where they are called from: in Lightning
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from typing import Any
 import torch
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch import LightningModule
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torchmetrics import MeanMetric
 from transformers import ElectraForMaskedLM
@@ -135,7 +133,7 @@ class MaskedLanguageModel(LightningModule):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Pretrain; leave the encoder in the run's folder."""
     parser = ArgumentParser(prog="python -m experiments.masked_lm", exit_on_error=False, allow_abbrev=False)
-    cli._training(parser, MaskedLanguageModel, PretrainingDataModule, {"model": {"tokenizer"}, "data": set()})
+    cli.training_options(parser, MaskedLanguageModel, PretrainingDataModule, {"model": {"tokenizer"}, "data": set()})
     parser.add_argument("--checkpoint_every", type=int, default=1000, help="Optimizer steps between checkpoints.")
     try:
         config = cli.parse(parser, sys.argv[1:] if arguments is None else arguments)
@@ -148,21 +146,7 @@ def _pretrain(config: Namespace, yaml: str) -> None:
     folder = runs.start("masked_lm", config, yaml)
     datamodule = PretrainingDataModule(**config.data, seed=config.seed)
     task = MaskedLanguageModel(tokenizer=datamodule.tokenizer_source, **config.model)
-    checkpoints = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="{step}",
-        monitor="step",
-        mode="max",
-        save_top_k=2,
-        every_n_train_steps=config.checkpoint_every,
-    )
-    trainer = runs.make_trainer(config, folder, task, datamodule, ("loss", "masked_lm_accuracy"), [checkpoints])
-    started = time.monotonic()
-    trainer.fit(task, datamodule=datamodule)
-    results = runs.facts(task, trainer, time.monotonic() - started)
-    results["tokens"] = int(trainer.callback_metrics.get("train/tokens", 0))
-    trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
-    results["validation"] = trainer.validate(task, datamodule=datamodule, verbose=False)[0]
+    trainer, results = runs.pretrain(config, folder, task, datamodule, ("loss", "masked_lm_accuracy"), [])
     if trainer.is_global_zero:
         assert task.network is not None
         export(task.network, datamodule.tokenizer_source, folder / "encoder")
@@ -173,9 +157,7 @@ def _pretrain(config: Namespace, yaml: str) -> None:
 def export(network: ElectraForMaskedLM, tokenizer: str, folder: Path) -> None:
     """A Hugging Face folder with weights and tokenizer."""
     network.save_pretrained(str(folder))
-    loaded = load_tokenizer(tokenizer)
-    loaded.save_pretrained(str(folder))
-    bundle.write_vocabulary(loaded, folder)
+    bundle.save_tokenizer(load_tokenizer(tokenizer), folder)
 
 
 def _nll(batch: PretrainingBatch, log_probabilities: Tensor) -> Tensor:

@@ -67,23 +67,24 @@ def text_files(source: str) -> list[Path]:
     return files
 
 
-def _read_text_file(path: Path) -> Iterator[Document]:
-    with _open(path) as file:
-        try:
-            yield from _read_jsonl(path, file) if ".jsonl" in path.suffixes else _read_paragraphs(file)
-        except UnicodeDecodeError as error:
-            raise IngestError("E103", str(path), "", "UTF-8 text", f"byte {error.start} is not UTF-8") from None
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise IngestError("E102", str(path), "", "a whole compressed file", type(error).__name__) from None
-
-
-def _open(path: Path) -> TextIO:
+def open_text(path: Path) -> TextIO:
+    """A UTF-8 file for reading, also a compressed one (`.gz`, `.xz`)."""
     # newline="\n": only a line feed ends a line; Python would also split at a lone carriage return inside a paragraph
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
     if path.suffix == ".xz":
         return lzma.open(path, "rt", encoding="utf-8-sig", newline="\n")
     return path.open(encoding="utf-8-sig", newline="\n")
+
+
+def _read_text_file(path: Path) -> Iterator[Document]:
+    with open_text(path) as file:
+        try:
+            yield from _read_jsonl(path, file) if ".jsonl" in path.suffixes else _read_paragraphs(file)
+        except UnicodeDecodeError as error:
+            raise IngestError("E103", str(path), "", "UTF-8 text", f"byte {error.start} is not UTF-8") from None
+        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
+            raise IngestError("E102", str(path), "", "a whole compressed file", type(error).__name__) from None
 
 
 def _read_paragraphs(lines: Iterable[str]) -> Iterator[Document]:

@@ -124,11 +124,14 @@ class OrderedSampler(Sampler[MicroBatch]):
             )
 
 
-def in_order(num_examples: int, batch_size: int, rank: int = 0, world_size: int = 1) -> list[MicroBatch]:
+def in_order(
+    num_examples: int, batch_size: int, rank: int = 0, world_size: int = 1, even: bool = False
+) -> list[MicroBatch]:
     """Every example exactly once, in order, this device's share: for validation, test and prediction.
 
     Where there are few examples the batches are smaller, so that each device has one: a device without would not
-    come to the sums of the metrics, and the others would wait for it.
+    come to the sums of the metrics, and the others would wait for it. `even` leaves out the last examples that would
+    give some devices a batch more than others.
 
     Raises:
         ValueError: there are fewer examples than devices.
@@ -136,6 +139,7 @@ def in_order(num_examples: int, batch_size: int, rank: int = 0, world_size: int 
     if 0 < num_examples < world_size:
         raise ValueError(f"{num_examples} examples to evaluate on are fewer than the {world_size} devices")
     batch_size = max(1, min(batch_size, num_examples // world_size))
+    num_examples -= num_examples % (batch_size * world_size) if even else 0
     starts = range(rank * batch_size, num_examples, batch_size * world_size)
     batches = (np.arange(start, min(start + batch_size, num_examples)) for start in starts)
     return [MicroBatch(0, int(examples[0]) // batch_size, examples, examples) for examples in batches]

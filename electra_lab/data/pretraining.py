@@ -121,11 +121,9 @@ class PretrainingDataModule(LightningDataModule):
         rank, devices = self._place()
         number = min(len(dataset), self.validation_examples)
         size = self.micro_batch_size or self.batch_size
-        if self.trainer and isinstance(self.trainer.strategy, ModelParallelStrategy):
-            # every forward pass is a meeting of all devices: each must come as often as the others
-            size = min(size, max(1, number // devices))
-            number -= number % (size * devices)
-        return self._loader(dataset, in_order(number, size, rank, devices))
+        # with spread weights every forward pass is a meeting of all devices: each must come as often as the others
+        is_spread = self.trainer is not None and isinstance(self.trainer.strategy, ModelParallelStrategy)
+        return self._loader(dataset, in_order(number, size, rank, devices, even=is_spread))
 
     def state_dict(self) -> dict[str, int]:
         """The place in the order, for a checkpoint."""

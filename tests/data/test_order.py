@@ -108,3 +108,13 @@ def test_in_order_gives_every_example_once(world: int) -> None:
     assert sorted(examples.tolist()) == list(range(50))
     assert sorted(batch.index for rank in ranks for batch in rank) == list(range(13))
     assert in_order(0, 4) == []
+
+
+@pytest.mark.parametrize(("number", "size", "devices"), [(10, 4, 2), (16, 4, 2), (3, 4, 2), (7, 2, 3), (5, 8, 1)])
+def test_even_batches_come_to_every_device_as_often(number, size, devices):
+    """With spread weights a device that comes once more than the others waits for ever."""
+    shares = [in_order(number, size, rank, devices, even=True) for rank in range(devices)]
+    assert len({len(share) for share in shares}) == 1
+    seen = sorted(int(example) for share in shares for batch in share for example in batch.examples)
+    batch = min(size, number // devices)
+    assert seen == list(range(number - number % (batch * devices))) and seen
