@@ -104,6 +104,17 @@ def test_going_on_from_a_released_pair(pretrain, released):  # noqa: F811
     assert second["validation"]["masked_lm_loss"] == pytest.approx(first["validation"]["masked_lm_loss"], rel=1e-3)
 
 
+def test_two_stage_training_starts_the_discriminator_from_a_generator(pretrain):
+    folder, _ = pretrain("stage1")
+    pair = ["--model.generator", str(folder / "generator"), "--model.discriminator", str(folder / "generator")]
+    equal = ["--model.sharing", "none", "--model.learning_rate", "1e-12"]
+    assert "is this the discriminator?" in pretrain("refused", *pair)
+    second, _ = pretrain("stage2", *pair, *equal, "--model.new_head", "true")
+    before = AutoModel.from_pretrained(folder / "generator").state_dict()
+    after = AutoModel.from_pretrained(second / "discriminator").state_dict()
+    assert all(torch.allclose(before[name], value, atol=1e-6) for name, value in after.items())
+
+
 def test_a_warmup_without_end_is_said(pretrain, capsys):
     pretrain("cold", "--model.warmup_steps", "3")
     assert "the warmup of 3 steps does not end in a run of 3" in capsys.readouterr().err
@@ -158,6 +169,7 @@ def test_any_encoder_by_configuration(pretrain, tmp_path):
 
 REFUSED = {
     "one of two": (("--model.generator", "x"), "generator and discriminator are given together"),
+    "head of nothing": (("--model.new_head", "true"), "new_head goes with a discriminator that is given"),
     "too long": (("--data.max_length", "513"), "data.max_length is 513, but the networks have 512 positions"),
     "frozen at random": (("--model.train_generator", "false"), "a generator that is not trained must be given"),
     "nothing held out": (("--data.validation_share", "0"), "validation_share must lie between 0 and 1"),

@@ -61,12 +61,17 @@ def new_pair(
 
 
 def load_pair(
-    generator: str, discriminator: str, tokenizer: PreTrainedTokenizerFast, generator_dropout: float | None = None
+    generator: str,
+    discriminator: str,
+    tokenizer: PreTrainedTokenizerFast,
+    generator_dropout: float | None = None,
+    new_head: bool = False,
 ) -> Pair:
     """Both networks from a name, a folder, or a configuration alone (random weights, sized to the tokenizer).
 
     The discriminator is `ElectraForPreTraining` where the weights are ELECTRA's, else a model for token
-    classification with one class, whose head is new unless the folder has it.
+    classification with one class, whose head is new unless the folder has it. ELECTRA's head is new where that is
+    said: the two-stage training of the paper (section 3.3) starts the discriminator from a generator.
 
     Raises:
         ValueError: nothing there, weights of another kind, or a vocabulary that is not the tokenizer's.
@@ -76,7 +81,7 @@ def load_pair(
         config = load_config(source)
         if role == "generator":
             _set_dropout(config, generator_dropout)
-        loaded.append(_load(role, source, config, tokenizer))
+        loaded.append(_load(role, source, config, tokenizer, new_head))
     return loaded[0], loaded[1]
 
 
@@ -133,7 +138,9 @@ def assert_initialisation(init: str) -> None:
         raise ValueError(f"init must be one of {', '.join(INITIALISATIONS)}, got {init!r}")
 
 
-def _load(role: str, source: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+def _load(
+    role: str, source: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast, new_head: bool
+) -> PreTrainedModel:
     model_class: Any = AutoModelForMaskedLM
     if role == "discriminator":
         is_electra = config.model_type == "electra"
@@ -156,18 +163,19 @@ def _load(role: str, source: str, config: PreTrainedConfig, tokenizer: PreTraine
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"no {role} could be loaded from {source}: {reason}") from None
-    _assert_complete(model, report, role, source)
+    _assert_complete(model, report, role, source, new_head)
     return model.train()  # transformers hands it over in evaluation mode, and Lightning leaves it there
 
 
-def _assert_complete(model: PreTrainedModel, report: Mapping[str, Any], role: str, source: str) -> None:
+def _assert_complete(model: PreTrainedModel, report: Mapping[str, Any], role: str, source: str, new_head: bool) -> None:
     missing = sorted(report["missing_keys"])
-    if not isinstance(model, ElectraForPreTraining) and role == "discriminator":
+    if role == "discriminator" and (new_head or not isinstance(model, ElectraForPreTraining)):
         missing = [name for name in missing if name.startswith(model.base_model_prefix + ".")]  # its head may be new
     if missing:
+        hint = " (an encoder of another kind can be one with --model.new_head true)" if role == "discriminator" else ""
         raise ValueError(
             f"{source}: {len(missing)} weights of {type(model).__name__} are missing, the first is {missing[0]}; "
-            f"is this the {role}?"
+            f"is this the {role}?{hint}"
         )
 
 

@@ -56,6 +56,7 @@ class ReplacedTokenDetection(LightningModule):
         generator: A masked language model to start from instead of preset, sizes and init: a Hugging Face name or
             folder, or a configuration (config.json) for random weights. Needs `discriminator`.
         discriminator: Any Hugging Face encoder, likewise; an ELECTRA discriminator brings its head.
+        new_head: Start from a `discriminator` that is none yet, e.g. the generator (two-stage training).
         sharing: Of the embeddings: es (one module for both), gdes (the discriminator adds a difference), none.
         init: Of new weights: huggingface (normal) or google (as published: cut off at two standard deviations).
         generator_dropout: Of the generator, where it is not the discriminator's; 0 draws from an undisturbed one.
@@ -90,6 +91,7 @@ class ReplacedTokenDetection(LightningModule):
         sizes: dict[str, float] | None = None,
         generator: str | None = None,
         discriminator: str | None = None,
+        new_head: bool = False,
         sharing: str = "es",
         init: str = "huggingface",
         generator_dropout: float | None = None,
@@ -108,6 +110,8 @@ class ReplacedTokenDetection(LightningModule):
         super().__init__()
         if (generator is None) != (discriminator is None):
             raise ValueError("generator and discriminator are given together, or neither")
+        if new_head and not discriminator:
+            raise ValueError("new_head goes with a discriminator that is given; all is new without")
         if not (bias_correction or warmup_steps):
             raise ValueError("without bias_correction the first steps are several times too long: give warmup_steps")
         if temperature <= 0 or (temperature_decay is not None and temperature_decay <= 0):
@@ -138,7 +142,11 @@ class ReplacedTokenDetection(LightningModule):
             tokenizer = load_tokenizer(hparams["tokenizer"])
             if hparams["generator"]:
                 pair = load_pair(
-                    hparams["generator"], hparams["discriminator"], tokenizer, hparams["generator_dropout"]
+                    hparams["generator"],
+                    hparams["discriminator"],
+                    tokenizer,
+                    hparams["generator_dropout"],
+                    hparams["new_head"],
                 )
                 is_new = all(is_configuration(hparams[role]) for role in ("generator", "discriminator"))
                 if hparams["sharing"] == "es" and not is_new:

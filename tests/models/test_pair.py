@@ -50,6 +50,18 @@ def test_a_released_pair_comes_with_its_weights(released):
     assert generator.generator_lm_head.weight is generator.electra.embeddings.word_embeddings.weight
 
 
+def test_a_generator_becomes_the_discriminator_of_two_stage_training(released):
+    source = str(released / "generator")
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    generator, discriminator = load_pair(source, source, tokenizer, new_head=True)
+    assert type(discriminator) is ElectraForPreTraining
+    for name, weight in generator.electra.state_dict().items():
+        assert weight.equal(discriminator.electra.state_dict()[name]), name
+    assert discriminator.electra is not generator.electra
+    with pytest.raises(ValueError, match=r"can be one with --model\.new_head true"):
+        load_pair(source, source, tokenizer)
+
+
 def test_generator_dropout_is_its_own(released):
     source = str(released / "generator"), str(released / "discriminator")
     generator, discriminator = load_pair(*source, AutoTokenizer.from_pretrained(source[1]), generator_dropout=0.0)
