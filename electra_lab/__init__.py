@@ -3,12 +3,12 @@
 The house, from the ground up; a floor imports from those below it, never from above:
 
 0  batches tokenizer                  the shape of every tensor; the one tokenizer that data and models share
-   losses metrics optim calibration   pure functions and torchmetrics; `steps`: how many there are
+   losses metrics optim calibration   pure functions and torchmetrics; `decisions`, `ranking`; `steps`: how many
 1  data                               files -> conversations and text -> batches; `formats`, `encoding`, `order`
    models                             plain nn.Modules: `electra`, `backbone`, `detector`. Knows no data
 2  tasks                              LightningModules: `pretraining`, `detection`. Know no data either
    callbacks strategies               what watches a run, and spreads it over devices
-3  bundle inference report            what a run leaves behind, how it is used and shown; `model_card`
+3  bundle inference report            what a run leaves behind, how it is used and shown; `evaluation`, `zero_shot`
    cli verbs runs                     options from the signatures of tasks, data and Trainer; what each verb does
 
 The names below are imported when they are used, so that `import electra_lab` loads neither torch nor transformers.
@@ -28,8 +28,10 @@ _HOME = {
     "Message": "data.conversation",
     "PretrainingDataModule": "data.pretraining",
     "ReplacedTokenDetection": "tasks.pretraining",
+    "ZeroShotDetector": "zero_shot",
     "load_model_for_inference": "inference",
     "load_tokenizer": "tokenizer",
+    "load_zero_shot": "zero_shot",
     "predict_conversation": "inference",
     "read_conversations": "data.formats",
 }

@@ -10,7 +10,7 @@ VERBS = {
     "finetune": "train a detector of anomalous messages on labelled conversations, then test it",
     "test": "test a checkpoint of a detector, on its own test split or on other conversations",
     "prepare": "tokenise and pack a corpus ahead of `pretrain`",
-    "modify": "replace nouns in raw conversations: labelled data for `finetune`",
+    "modify": "replace nouns in raw conversations, or insert messages: labelled data for `finetune`",
 }
 
 

@@ -22,7 +22,7 @@ from electra_lab.models.detector import Detector
 from electra_lab.models.sharing import without_sharing
 from electra_lab.tokenizer import load_tokenizer
 
-VERSION = 1  # of the detector folder; raised when an older reader would misread it
+VERSION = 2  # of the detector folder; raised when an older reader would misread it
 SETTINGS_FILE = "detector.json"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -36,7 +36,12 @@ class DetectorSettings:
     max_length: int  # tokens of a window
     num_speakers: int
     dropout: float
-    thresholds: dict[str, float]  # of "window", "message", "conversation": anomalous from there on
+    pooling: str  # of the detector, one of `models.pooling.POOLINGS`
+    temperatures: dict[str, float]  # of "window", "message", "conversation": logits are divided by them
+    thresholds: dict[str, float]  # likewise: anomalous from there on
+    review_thresholds: dict[str, float]  # likewise: worth a look from there on; never above the other
+    threshold_policy: str  # what the thresholds were chosen for
+    decision: str  # how windows make the score of their conversation
     trained_on: str  # the data, in words
     backbone: str  # name of the encoder it was fine-tuned from
     steps: int  # optimizer steps; 0 = untrained, which is never served
@@ -119,7 +124,7 @@ def load_detector(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens but the encoder only {config.vocab_size}; "
             "files of two detectors are mixed"
         )
-    detector = Detector(backbone_from_config(config), dropout=settings.dropout)
+    detector = Detector(backbone_from_config(config), dropout=settings.dropout, pooling=settings.pooling)
     _load_weights(detector, folder)
     return detector.to(device).eval(), tokenizer, settings
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
@@ -15,6 +17,7 @@ from electra_lab.batches import ConversationBatch
 from electra_lab.bundle import DetectorSettings, load_detector
 from electra_lab.data.conversation import Conversation, Message, speaker_indices
 from electra_lab.data.encoding import ConversationEncoder, pack
+from electra_lab.decisions import Logits, band, conversation_rule, level_scores
 from electra_lab.models.detector import Detection, Detector
 
 WINDOWS_AT_ONCE = 32  # of one forward pass; bounds the memory, changes no score
@@ -27,6 +30,7 @@ class WindowPrediction(NamedTuple):
     end: int
     score: float  # probability that one of them is anomalous
     is_anomalous: bool
+    band: str  # "alert" where it is anomalous, "review" where a look is advised, "clear"
 
 
 class MessagePrediction(NamedTuple):
@@ -36,15 +40,17 @@ class MessagePrediction(NamedTuple):
     score: float  # sigmoid of the mean logit over its windows
     is_anomalous: bool
     attention: float  # share of the attention it gets, mean over its windows: where the model looked, not a reason
+    band: str
 
 
 class ConversationPrediction(NamedTuple):
     """What the detector says about a conversation. Holds numbers only, no text; `print` shows a table."""
 
-    score: float  # of its most anomalous window
+    score: float  # what the detector's decision makes of the windows, usually of the highest one
     is_anomalous: bool
     windows: list[WindowPrediction]
     messages: list[MessagePrediction]
+    band: str
 
     def as_dict(self) -> dict[str, Any]:
         """The same as dicts and lists, for `json.dumps`."""
@@ -55,9 +61,9 @@ class ConversationPrediction(NamedTuple):
         }
 
     def __str__(self) -> str:
-        lines = [f"conversation of {len(self.messages)} messages: {_said(self.score, self.is_anomalous)}"]
-        lines += [f"  window {w.start}-{w.end - 1}: {_said(w.score, w.is_anomalous)}" for w in self.windows]
-        lines += [f"  message {m.index}: {_said(m.score, m.is_anomalous)}" for m in self.messages]
+        lines = [f"conversation of {len(self.messages)} messages: {_said(self.score, self.band)}"]
+        lines += [f"  window {w.start}-{w.end - 1}: {_said(w.score, w.band)}" for w in self.windows]
+        lines += [f"  message {m.index}: {_said(m.score, m.band)}" for m in self.messages]
         return "\n".join(lines)
 
 
@@ -85,6 +91,7 @@ class TrainedDetector(nn.Module):
         self.encoder = ConversationEncoder(
             tokenizer, settings.window, settings.stride, settings.max_length, settings.num_speakers
         )
+        self.rule = conversation_rule(settings.decision)
 
     def forward(self, batch: ConversationBatch) -> Detection:
         """Scores of every window and message of the batch."""
@@ -136,7 +143,7 @@ def predict_conversation(
     bounds = encoder.windows(message_ids)
 
     model = model.to(device).eval()
-    window_scores: list[Tensor] = []
+    window_logits: list[Tensor] = []
     owners: list[int] = []  # the message of each of the following two
     message_logits: list[Tensor] = []
     message_mass: list[Tensor] = []
@@ -150,35 +157,44 @@ def predict_conversation(
         )
         with torch.inference_mode():
             detection = model(_moved(batch, device))
-        window_scores.append(detection.window_logits.softmax(dim=-1)[:, 1].cpu())
+        window_logits.append((detection.window_logits[:, 1] - detection.window_logits[:, 0]).cpu())
         message_logits.append(detection.message_logits.cpu())
         message_mass.append(detection.message_mass.cpu())
         owners += batch.message_ids.tolist()
     index = torch.tensor(owners)
-    message_scores = _mean_per_message(torch.cat(message_logits), index, len(messages)).sigmoid()  # (M,)
+    logits = Logits(
+        torch.cat(window_logits).double().numpy(),
+        np.zeros(len(bounds), np.int64),
+        _mean_per_message(torch.cat(message_logits), index, len(messages)).numpy(),
+    )
+    scores = level_scores(logits, model.settings.temperatures, model.rule)
     attention = _mean_per_message(torch.cat(message_mass), index, len(messages))  # (M,)
-    return _decided(bounds, torch.cat(window_scores), message_scores, attention, model.settings.thresholds)
+    return _decided(bounds, scores, attention.tolist(), model.settings)
 
 
 def _decided(
     bounds: Sequence[tuple[int, int]],
-    window_scores: Tensor,
-    message_scores: Tensor,
-    attention: Tensor,
-    thresholds: Mapping[str, float],
+    scores: Mapping[str, NDArray[np.float64]],
+    attention: Sequence[float],
+    settings: DetectorSettings,
 ) -> ConversationPrediction:
-    score = float(window_scores.max())
+    def decided(level: str) -> list[tuple[float, str]]:
+        review, alert = settings.review_thresholds[level], settings.thresholds[level]
+        return [(score, band(score, review, alert)) for score in scores[level].tolist()]
+
+    ((score, found),) = decided("conversation")
     return ConversationPrediction(
         score=score,
-        is_anomalous=score >= thresholds["conversation"],
+        is_anomalous=found == "alert",
         windows=[
-            WindowPrediction(start, end, score, score >= thresholds["window"])
-            for (start, end), score in zip(bounds, window_scores.tolist(), strict=True)
+            WindowPrediction(start, end, score, found == "alert", found)
+            for (start, end), (score, found) in zip(bounds, decided("window"), strict=True)
         ],
         messages=[
-            MessagePrediction(index, score, score >= thresholds["message"], mass)
-            for index, (score, mass) in enumerate(zip(message_scores.tolist(), attention.tolist(), strict=True))
+            MessagePrediction(index, score, found == "alert", share, found)
+            for index, ((score, found), share) in enumerate(zip(decided("message"), attention, strict=True))
         ],
+        band=found,
     )
 
 
@@ -194,7 +210,8 @@ def _as_message(index: int, message: str | Message | Mapping[str, str | None]) -
 
 
 def _mean_per_message(values: Tensor, index: Tensor, num_messages: int) -> Tensor:
-    """Mean of (n,) values over the windows of each message; none is in no window."""
+    """Mean of (n,) values over the windows of each message, in float64; none is in no window."""
+    values = values.double()
     return values.new_zeros(num_messages).scatter_reduce(0, index, values, "mean", include_self=False)
 
 
@@ -202,5 +219,5 @@ def _moved(batch: ConversationBatch, device: str | torch.device) -> Conversation
     return ConversationBatch._make(part.to(device) if isinstance(part, Tensor) else part for part in batch)
 
 
-def _said(score: float, is_anomalous: bool) -> str:
-    return f"{score:.3f}" + ("  anomalous" if is_anomalous else "")
+def _said(score: float, band: str) -> str:
+    return f"{score:.3f}" + {"alert": "  anomalous", "review": "  review", "clear": ""}[band]

@@ -1,27 +1,22 @@
 """What is measured while pretraining and detecting: torchmetrics states, so that every rank sees the same figures.
 
-B examples, L tokens of an example, N masked positions of an example; W windows, M messages.
+B examples, L tokens of an example, N masked positions of an example; W windows, M messages, C conversations.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
-from torchmetrics.functional.classification import (
-    binary_accuracy,
-    binary_auroc,
-    binary_average_precision,
-    binary_confusion_matrix,
-    binary_f1_score,
-    binary_precision,
-    binary_recall,
-)
 from torchmetrics.utilities import dim_zero_cat
 from torchmetrics.utilities.compute import auc
 
-Scored = tuple[Tensor, Tensor]  # scores (n,) in [0, 1] and labels (n,) 0 or 1
+from electra_lab.calibration import brier, expected_calibration_error
+from electra_lab.decisions import LEVELS, Logits
+from electra_lab.ranking import FIGURES, figures, ranking
 
 _SUMS = (
     "masked",
@@ -36,9 +31,11 @@ _SUMS = (
     "rightly_called",
 )
 _COLLECTED = {
-    "window_scores": torch.float32,
+    "window_logits": torch.float32,
     "window_labels": torch.int64,
     "conversation_of_window": torch.int64,
+    "window_starts": torch.int64,
+    "window_ends": torch.int64,
     "message_logits": torch.float32,
     "message_labels": torch.int64,
     "message_ids": torch.int64,
@@ -136,14 +133,14 @@ class MeanTerms(Metric):
         return dict(zip(self.names, self.sums / self.num_windows, strict=True))
 
 
-class DetectionLevels(NamedTuple):
-    """Scores and labels at the three levels, of everything whose label is known."""
+class Collected(NamedTuple):
+    """What a detector said about a split, in the order of the conversations, and what is true."""
 
-    window: Scored
-    message: Scored
-    conversation: Scored
-    message_ids: Tensor  # of the messages, in the order of their scores
-    conversation_ids: Tensor
+    logits: Logits
+    labels: dict[str, NDArray[np.int64]]  # level -> (W,), (M,), (C,): 1, 0 or -1 for unknown
+    windows: NDArray[np.int64]  # (W, 2) id of the first message, id of the last + 1
+    message_ids: NDArray[np.int64]  # (M,)
+    conversation_ids: NDArray[np.int64]  # (C,)
 
 
 class DetectionMetrics(Metric):
@@ -165,64 +162,90 @@ class DetectionMetrics(Metric):
 
     def update(
         self,
-        window_scores: Tensor,
+        window_logits: Tensor,
         window_labels: Tensor,
         conversation_of_window: Tensor,
         message_logits: Tensor,
         message_labels: Tensor,
         message_ids: Tensor,
+        window_of_message: Tensor,
     ) -> None:
-        """Add a batch: three of (W,), scores as probabilities; three of (M,); labels 1, 0 or -1 for unknown."""
-        batch = (window_scores, window_labels, conversation_of_window, message_logits, message_labels, message_ids)
-        for (name, dtype), values in zip(_COLLECTED.items(), batch, strict=True):
+        """Add a batch: window logits (W, 2), two more of (W,); four of (M,); labels 1, 0 or -1 for unknown."""
+        empty = torch.zeros_like(window_labels)
+        starts, ends = (
+            empty.scatter_reduce(0, window_of_message, message_ids, reduce, include_self=False)
+            for reduce in ("amin", "amax")
+        )
+        margins = window_logits[:, 1].float() - window_logits[:, 0].float()
+        windows = (margins, window_labels, conversation_of_window, starts, ends + 1)
+        for (name, dtype), values in zip(
+            _COLLECTED.items(), (*windows, message_logits, message_labels, message_ids), strict=True
+        ):
             getattr(self, name).append(values.to(dtype))
 
     def compute(self) -> tuple[Tensor, ...]:
-        """Everything that was added on all ranks, in the order of `update`."""
+        """Everything that was added on all ranks, as the states are listed."""
         return tuple(dim_zero_cat(getattr(self, name)) for name in _COLLECTED)
 
-    def collect(self) -> DetectionLevels:
-        """Message score: sigmoid of its mean logit over windows; conversation score: the highest of its windows."""
-        scores, labels, conversations, *messages = self.compute()
-        message_ids, message_logits, message_labels = _per_group(messages[2], messages[0], messages[1], "mean")
-        conversation_ids, highest, conversation_labels = _per_group(conversations, scores, labels, "amax")
-        message_known, conversation_known = message_labels >= 0, conversation_labels >= 0
-        return DetectionLevels(
-            window=(scores[labels >= 0], labels[labels >= 0]),
-            message=(message_logits.sigmoid()[message_known], message_labels[message_known]),
-            conversation=(highest[conversation_known], conversation_labels[conversation_known]),
-            message_ids=message_ids[message_known],
-            conversation_ids=conversation_ids[conversation_known],
+    def collect(self) -> Collected:
+        """Everything in the order of the conversations, whichever rank it was on; a message has its mean logit."""
+        logits, labels, conversations, starts, ends, *messages = (
+            part.cpu().numpy().reshape(-1)
+            for part in self.compute()  # torchmetrics makes scalars of single values
+        )
+        order = np.lexsort((ends, starts))
+        message_ids, owner, counts = np.unique(messages[2], return_inverse=True, return_counts=True)
+        conversation_ids, conversation = np.unique(conversations, return_inverse=True)
+        message_logits = np.bincount(owner, messages[0].astype(np.float64), len(message_ids)) / counts
+        return Collected(
+            Logits(logits[order].astype(np.float64), conversations[order], message_logits),
+            dict(
+                zip(
+                    LEVELS,
+                    (
+                        labels[order],
+                        _label_of_each(owner, messages[1], len(message_ids)),
+                        _label_of_each(conversation, labels, len(conversation_ids)),
+                    ),
+                    strict=True,
+                )
+            ),
+            np.stack([starts, ends], axis=1)[order],
+            message_ids,
+            conversation_ids,
         )
 
-    def levels(self) -> dict[str, Scored]:
-        """The scores and labels of `collect` by name of the level."""
-        collected = self.collect()
-        return {"window": collected.window, "message": collected.message, "conversation": collected.conversation}
 
-
-def detection_figures(scores: Tensor, labels: Tensor, threshold: float) -> dict[str, object]:
+def detection_figures(scores: ArrayLike, labels: ArrayLike, threshold: float) -> dict[str, object]:
     """The figures of one level; a score counts as an alarm from the threshold on (>=).
 
-    Where one class only is there, what needs both (precision, recall, F1, AUROC, average precision) is None: 0 or 1
-    would say something that was not measured.
+    Where one class only is there, what needs both (precision, recall, F1, F2, AUROC, average precision, recall at 1 %
+    false positives) is None, and so is the precision of no alarm: 0 or 1 would say something that was not measured.
 
     Args:
         scores: (n,) probabilities.
         labels: (n,) 0 or 1.
-        threshold: chosen on validation data, see `calibration.best_f1_threshold`.
+        threshold: chosen on validation data, see `calibration.threshold`.
     """
-    num, num_positive = len(labels), int(labels.sum())
-    alarms = (scores >= threshold).long()  # decided here: torchmetrics would use > and guess whether these are logits
-    both = 0 < num_positive < num
+    scores, positives = np.asarray(scores, np.float64), np.asarray(labels) == 1
+    num, num_positive, alarms = len(scores), int(positives.sum()), scores >= threshold
+    right, raised = int((alarms & positives).sum()), int(alarms.sum())
+    missed, false_alarms = num_positive - right, raised - right
+    values: dict[str, float | None] = dict.fromkeys(("precision", "recall", "f2", *FIGURES))
+    if 0 < num_positive < num:
+        ranked = ranking(scores, positives, np.zeros(num, np.int64), threshold)
+        values = {
+            "precision": right / raised if raised else None,
+            "recall": right / num_positive,
+            "f2": 5 * right / (raised + 4 * num_positive),
+            **{name: float(value[0]) for name, value in figures(ranked, np.ones((1, 1), np.int64)).items()},
+        }
     return {
-        "accuracy": float(binary_accuracy(alarms, labels)) if num else None,
-        "precision": float(binary_precision(alarms, labels)) if both else None,
-        "recall": float(binary_recall(alarms, labels)) if both else None,
-        "f1": float(binary_f1_score(alarms, labels)) if both else None,
-        "auroc": float(binary_auroc(scores, labels)) if both else None,
-        "average_precision": float(binary_average_precision(scores, labels)) if both else None,
-        "confusion": binary_confusion_matrix(alarms, labels).tolist() if num else [[0, 0], [0, 0]],  # [[tn, fp], ...]
+        **values,
+        "accuracy": 1 - (missed + false_alarms) / num if num else None,
+        "ece": expected_calibration_error(scores, positives) if num else None,
+        "brier": brier(scores, positives) if num else None,
+        "confusion": [[num - num_positive - false_alarms, false_alarms], [missed, right]],  # [[tn, fp], [fn, tp]]
         "num": num,
         "num_positive": num_positive,
         "prevalence": num_positive / num if num else None,
@@ -237,10 +260,7 @@ def _auroc(positives: Tensor, negatives: Tensor) -> Tensor:
     return auc(false_alarms, hits) if positives.any() and negatives.any() else torch.full_like(hits[0], torch.nan)
 
 
-def _per_group(ids: Tensor, scores: Tensor, labels: Tensor, reduce: str) -> tuple[Tensor, Tensor, Tensor]:
-    """(ids, scores, labels) with each id once: reduced scores; 1 if any label is 1, else -1 if any is unknown."""
-    unique, group = ids.unique(return_inverse=True)
-    reduced = scores.new_zeros(len(unique)).scatter_reduce(0, group, scores, reduce, include_self=False)
-    highest = labels.new_zeros(len(unique)).scatter_reduce(0, group, labels, "amax", include_self=False)
-    lowest = labels.new_zeros(len(unique)).scatter_reduce(0, group, labels, "amin", include_self=False)
-    return unique, reduced, torch.where(highest == 1, highest, lowest)
+def _label_of_each(group: NDArray[np.int64], labels: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """1 if any label of the group is 1, else -1 if any is unknown, else 0."""
+    anomalous, unknown = (np.bincount(group[labels == label], minlength=number) for label in (1, -1))
+    return np.where(anomalous > 0, 1, np.where(unknown > 0, -1, 0))

@@ -9,6 +9,22 @@ _LICENCE = (
     "Weights follow the licence of the data they were trained on: a corpus for non-commercial use makes weights for "
     "non-commercial use. That is why no licence is filled in here."
 )
+_MEASURED = (
+    "num",
+    "prevalence",
+    "average_precision",
+    "auroc",
+    "recall_at_fpr_1",
+    "precision",
+    "recall",
+    "f1",
+    "accuracy",
+    "ece",
+    "threshold",
+)
+_INTERVALS = (
+    "\n\nIn brackets: 95 % by bootstrap over conversations. Temperatures and thresholds: from the validation part."
+)
 
 
 def pretrained_card(part: str, model_class: str, training: Mapping[str, object]) -> str:
@@ -47,8 +63,9 @@ def detector_card(settings: Mapping[str, object], figures: Mapping[str, Mapping[
     header = ModelCardData(
         library_name="electra_lab", pipeline_tag="text-classification", tags=["conversations", "anomaly-detection"]
     )
-    measured = ["num", "prevalence", "average_precision", "auroc", "precision", "recall", "f1", "accuracy", "threshold"]
-    rows = [(name.replace("_", " "), *(_number(figures[level].get(name)) for level in figures)) for name in measured]
+    rows = [
+        (name.replace("_", " "), *(_with_interval(figures[level], name) for level in figures)) for name in _MEASURED
+    ]
     return _card(
         header,
         "# Detector of anomalous messages in conversations",
@@ -61,7 +78,7 @@ def detector_card(settings: Mapping[str, object], figures: Mapping[str, Mapping[
         "## Settings",
         _table(("", ""), _rows(settings)),
         "## On the test set",
-        _table(("", *figures), rows) if figures else "Not tested.",
+        _table(("", *figures), rows) + _INTERVALS if figures else "Not tested.",
         "Precision and the thresholds hold for conversations like those of the test set, at their prevalence. A score "
         "is a reason to read a conversation, not evidence of anything: people decide.",
         _LICENCE,
@@ -89,6 +106,12 @@ def _rows(values: Mapping[str, object], above: str = "") -> list[tuple[str, ...]
         title = above + name.replace("_", " ")
         rows += _rows(value, f"{title}: ") if isinstance(value, Mapping) else [(title, _number(value))]
     return rows
+
+
+def _with_interval(figures: Mapping[str, object], name: str) -> str:
+    intervals = figures.get("interval")
+    limits = intervals.get(name) if isinstance(intervals, Mapping) else None
+    return _number(figures.get(name)) + (f" [{', '.join(map(_number, limits))}]" if limits else "")
 
 
 def _number(value: object) -> str:

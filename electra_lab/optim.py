@@ -21,10 +21,38 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[ParameterGr
 
     google-research/electra model/optimization.py:56 excludes by name (LayerNorm, bias); all of those are 1-D.
     """
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return _by_dimensions([parameter for parameter in module.parameters() if parameter.requires_grad], weight_decay)
+
+
+def layerwise_groups(
+    module: nn.Module, encoder: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float
+) -> list[ParameterGroup]:
+    """The same with a learning rate for each layer, the highest first: the nearer to the input, the lower.
+
+    What is not the encoder's has the learning rate itself, the encoder's last layer `layer_decay` times that, each
+    layer below `layer_decay` times the one above, and all else of the encoder (tables, norms) that once more.
+    ELECTRA does it so (google-research/electra model/optimization.py, `_get_layer_lrs`), but leaves one more factor
+    under the head. Layers that share their weights (ALBERT) are one layer.
+
+    Raises:
+        ValueError: the factor is not above 0 and at most 1, or the encoder keeps its layers in no list.
+    """
+    if not 0 < layer_decay <= 1:
+        raise ValueError(f"layer_decay is a factor above 0 and at most 1, got {layer_decay}")
+    layers = list(_layers(encoder)) if layer_decay < 1 else []
+    above = {id(parameter): len(layers) + 1 for parameter in encoder.parameters()}  # how many factors apply
+    for number, layer in enumerate(layers):
+        above |= {id(parameter): len(layers) - number for parameter in layer.parameters()}
+    by_rate: dict[float, list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            rate = learning_rate * layer_decay ** above.get(id(parameter), 0)
+            by_rate.setdefault(rate, []).append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {**group, "lr": rate}
+        for rate in sorted(by_rate, reverse=True)
+        for group in _by_dimensions(by_rate[rate], weight_decay)
+        if group["params"]
     ]
 
 
@@ -95,6 +123,23 @@ def scheduled(optimizer: AdamW, factor: Callable[[int], float]) -> dict[str, obj
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step", "name": "learning_rate"},
     }
+
+
+def _by_dimensions(parameters: list[nn.Parameter], weight_decay: float) -> list[ParameterGroup]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _layers(encoder: nn.Module) -> nn.ModuleList:
+    """The encoder's layers from below: its list of modules with the most weights, the outermost of equals."""
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        raise ValueError(
+            f"{type(encoder).__name__} keeps its layers in no list, so they have no order: set layer_decay to 1"
+        )
+    return max(lists, key=lambda layers: sum(parameter.numel() for parameter in layers.parameters()))
 
 
 def _count_from(optimizer: AdamW, step: int) -> None:

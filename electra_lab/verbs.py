@@ -1,7 +1,7 @@
 """What each verb does with its parsed options."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,22 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from electra_lab import bundle, runs
 from electra_lab.callbacks.collapse import RecallWarning
-from electra_lab.data import nouns
+from electra_lab.data import injection, nouns
 from electra_lab.data.corpus import parse_shard, prepare_corpus
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.documents import as_list
 from electra_lab.data.formats import read_conversations
-from electra_lab.data.nouns import write_modified
+from electra_lab.data.modified_writer import ModifiedConversation, prevalence, write_modified
+from electra_lab.data.parts import part_of
 from electra_lab.data.pretraining import PretrainingDataModule
+from electra_lab.data.sources import read_sources
+from electra_lab.decisions import LEVELS
+from electra_lab.evaluation import aligned, evaluate, measurable
 from electra_lab.models.electra import Electra
 from electra_lab.models.pair import pair_tokenizer
 from electra_lab.models.sharded import is_sharded
-from electra_lab.report.test_run import example_predictions, write_figures
-from electra_lab.tasks.detection import LEVELS, ConversationAnomalyDetection
+from electra_lab.report.test_run import example_predictions, table, write_figures
+from electra_lab.tasks.detection import ConversationAnomalyDetection
 from electra_lab.tasks.pretraining import ReplacedTokenDetection
 from electra_lab.tokenizer import assert_can_mask, load_tokenizer
 
@@ -71,18 +75,19 @@ def finetune(config: Namespace, yaml: str) -> None:
             "trainer.val_check_interval"
         )
     results |= {"best_checkpoint": Path(best.best_model_path).name, "data": datamodule.summary()}
-    validation = trainer.validate(task, datamodule=datamodule, ckpt_path=best.best_model_path, verbose=False)[0]
-    results["validation"] = _without_stage(validation)
+    measured = trainer.validate(task, datamodule=datamodule, ckpt_path=best.best_model_path, verbose=False)[0]
+    results["validation"] = validation = _without_stage(measured)
     if config.test:
         trainer.test(task, datamodule=datamodule, verbose=False)  # with the best weights, loaded a line above
-        results["test"] = task.test_results
     if trainer.is_global_zero:
         datamodule.write_splits(folder)
-        _save_detector(config, folder, task, results["steps"])
+        results |= _calibration(task)
         if config.test:
-            results["examples"] = _look_at_test(task, datamodule, folder)
+            results |= _tested(task, datamodule, folder)
+        _save_detector(config, folder, task, results["steps"], results.get("test", {}))
         runs.write_results(folder, results)
-        runs.summary(folder, results.get("test", {"validation": results["validation"]}), runs.DETECTION_FIGURES)
+        untested = {} if config.test else {"validation": validation}
+        runs.summary(folder, untested, runs.DETECTION_FIGURES)
 
 
 def test(config: Namespace, yaml: str) -> None:
@@ -95,10 +100,10 @@ def test(config: Namespace, yaml: str) -> None:
     trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [])
     trainer.test(task, datamodule=datamodule, ckpt_path=str(checkpoint), verbose=False)
     if trainer.is_global_zero:
-        results = {"checkpoint": str(checkpoint), "data": datamodule.summary(), "test": task.test_results}
-        results["examples"] = _look_at_test(task, datamodule, folder)
+        results = {"checkpoint": str(checkpoint), "data": datamodule.summary()}
+        results |= _calibration(task) | _tested(task, datamodule, folder)
         runs.write_results(folder, results)
-        runs.summary(folder, task.test_results, runs.DETECTION_FIGURES)
+        runs.summary(folder, {}, ())
 
 
 def prepare(config: Namespace, yaml: str) -> None:
@@ -114,26 +119,49 @@ def prepare(config: Namespace, yaml: str) -> None:
 def modify(
     paths: list[str] | str,
     output: str,
-    share: float = 0.7,
+    share: float | None = None,
     nouns_per_conversation: int = 3,
     words: str | None = None,
+    sources: list[str] | str | None = None,
+    harmless: list[str] | str | None = None,
+    most: int = 4,
+    placement: str = "mixed",
+    host_messages: int | None = None,
     seed: int = 42,
 ) -> None:
-    """Replace nouns in raw conversations: labelled data for `finetune`, one file a conversation.
+    """Replace nouns in raw conversations, or insert messages: labelled data for `finetune`, one file a conversation.
 
     Args:
         paths: Files or folders of conversations (NIKL Messenger or JSONL).
         output: A new folder.
-        share: Share of the conversations that are changed.
+        share: Share of the conversations that are made anomalous: 0.7 by nouns, 0.15 by insertions if not given.
         nouns_per_conversation: Different nouns that are exchanged in each.
         words: A text file of words to put in, one a line. If not given, nouns of other conversations.
+        sources: JSONL files of anomalous texts to insert, instead of exchanging nouns.
+        harmless: JSONL files of foreign but harmless texts; as many conversations get one of these.
+        most: Messages of an insertion, at most.
+        placement: How they are inserted: "together", "scattered" or "mixed".
+        host_messages: Cut longer conversations into ones of so many messages; then train with the split contiguous.
         seed: The same seed makes the same choices.
     """
     runs.log_to(None)
-    chosen = None if words is None else [word for word in Path(words).read_text(encoding="utf-8").split("\n") if word]
+    if harmless and not sources:
+        raise ValueError("--harmless goes with --sources: harmless insertions match the anomalous ones")
     conversations = read_conversations(as_list(paths) or [])
-    numbers = write_modified(nouns.modify(conversations, share, nouns_per_conversation, chosen, seed), output)
-    print(f"{output}: " + ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in numbers.items()))
+    if host_messages is not None:
+        conversations = iter(injection.blocks(conversations, host_messages))
+    modified: Iterable[ModifiedConversation]
+    if sources:
+        anomalous, foreign = (read_sources(as_list(files) or []) for files in (sources, harmless))
+        share = 0.15 if share is None else share
+        harmless_share = share if harmless else 0.0
+        modified = injection.inject(
+            conversations, anomalous, foreign, share, harmless_share, 0.0, most, placement, seed
+        )
+    else:
+        chosen = None if words is None else [word for word in Path(words).read_text("utf-8").split("\n") if word]
+        modified = nouns.modify(conversations, 0.7 if share is None else share, nouns_per_conversation, chosen, seed)
+    print(f"{output}: {prevalence(write_modified(modified, output))}")
 
 
 def _pretraining(config: Namespace) -> tuple[ReplacedTokenDetection, PretrainingDataModule]:
@@ -184,7 +212,13 @@ def _detection(config: Namespace) -> tuple[ConversationAnomalyDetection, Convers
     return task, ConversationDataModule(**config.data, **options)
 
 
-def _save_detector(config: Namespace, folder: Path, task: ConversationAnomalyDetection, steps: int) -> None:
+def _save_detector(
+    config: Namespace,
+    folder: Path,
+    task: ConversationAnomalyDetection,
+    steps: int,
+    figures: Mapping[str, Mapping[str, object]],
+) -> None:
     assert task.detector is not None
     settings = bundle.DetectorSettings(
         window=config.data.window,
@@ -192,22 +226,45 @@ def _save_detector(config: Namespace, folder: Path, task: ConversationAnomalyDet
         max_length=config.data.max_length,
         num_speakers=config.model.num_speakers,
         dropout=config.model.dropout,
-        thresholds=dict(zip(LEVELS, task.thresholds.tolist(), strict=True)),
+        pooling=config.model.pooling,
+        temperatures={level: values.temperature for level, values in task.calibration.items()},
+        thresholds={level: values.threshold for level, values in task.calibration.items()},
+        review_thresholds={level: values.review for level, values in task.calibration.items()},
+        threshold_policy=config.model.threshold_policy,
+        decision=config.model.decision,
         trained_on="given conversations" if config.data.paths else "made-up conversations (embedded in electra_lab)",
         backbone=config.model.backbone,
         steps=steps,
     )
     tokenizer = load_tokenizer(config.model.backbone, config.model.num_speakers)
-    bundle.save_detector(task.detector, tokenizer, settings, folder / "detector", task.test_results)
+    bundle.save_detector(task.detector, tokenizer, settings, folder / "detector", figures)
 
 
-def _look_at_test(
-    task: ConversationAnomalyDetection, datamodule: ConversationDataModule, folder: Path
-) -> dict[str, Any]:
+def _calibration(task: ConversationAnomalyDetection) -> dict[str, Any]:
+    """What the validation part has chosen; a policy that it cannot keep is said."""
+    policy = task.hparams["threshold_policy"]
+    for level, values in task.calibration.items():
+        if not values.is_met:
+            said = "no threshold for %ss finds anything within %s on the validation part; it is above every score there"
+            runs.log.warning(said, level, policy)
+    chosen = {level: values._asdict() for level, values in task.calibration.items()}
+    return {"calibration": {"threshold_policy": policy, "decision": task.hparams["decision"], **chosen}}
+
+
+def _tested(task: ConversationAnomalyDetection, datamodule: ConversationDataModule, folder: Path) -> dict[str, Any]:
+    """The figures of the test part, with pictures in the folder and a table in the log; and example messages."""
     assert task.collected is not None
-    write_figures(task.test_results, task.predictions, folder)
-    threshold = float(task.thresholds[LEVELS.index("message")])
-    return example_predictions(task.collected, datamodule.split("test"), threshold)
+    part = part_of(datamodule.windows("test"))
+    scores, unscaled = (
+        aligned(part, task.collected, task.scores(task.collected, is_scaled)) for is_scaled in (True, False)
+    )
+    thresholds = {level: values.threshold for level, values in task.calibration.items()}
+    assert scores.message is not None
+    figures = evaluate(part, scores, thresholds, unscaled=unscaled)
+    write_figures(figures, {level: measurable(part, level, getattr(scores, level))[:2] for level in LEVELS}, folder)
+    for line in table(figures):
+        runs.log.info(line)
+    return {"test": figures, "examples": example_predictions(part, scores.message, thresholds["message"])}
 
 
 def _without_stage(values: Mapping[str, float]) -> dict[str, float]:

@@ -37,7 +37,12 @@ SETTINGS = DetectorSettings(
     max_length=128,
     num_speakers=2,
     dropout=0.3,
+    pooling="attention",
+    temperatures={"window": 1.5, "message": 0.123456789012345678, "conversation": 1.0},
     thresholds={"window": 0.5, "message": 0.4, "conversation": 0.6},
+    review_thresholds={"window": 0.4, "message": 0.4, "conversation": 0.3},
+    threshold_policy="max_f1",
+    decision="max",
     trained_on="made-up conversations",
     backbone="tiny",
     steps=7,
@@ -54,7 +59,8 @@ def detector(koelectra_folder: Path) -> tuple[Detector, PreTrainedTokenizerFast]
 @pytest.fixture(scope="module")
 def saved(detector: tuple[Detector, PreTrainedTokenizerFast], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "detector"
-    save_detector(*detector, SETTINGS, folder, {"window": {"f1": 0.75, "num": 1234}, "message": {"f1": None}})
+    window = {"f1": 0.75, "num": 1234, "auroc": 0.5, "interval": {"f1": None, "auroc": [0.25, 0.75]}}
+    save_detector(*detector, SETTINGS, folder, {"window": window, "message": {"f1": None}})
     return folder
 
 
@@ -161,6 +167,7 @@ def test_detector_folder_holds_data_only(saved: Path) -> None:
     assert all(Path(name).suffix in (".json", ".safetensors", ".txt", ".md") for name in names)
     card = (saved / "README.md").read_text(encoding="utf-8")
     assert "| f1 | 0.75 | n/a |" in card and "| num | 1,234 | n/a |" in card and "made-up conversations" in card
+    assert "| auroc | 0.5 [0.25, 0.75] | n/a |" in card and "| temperatures: window | 1.5 |" in card
     config = json.loads((saved / "config.json").read_text())
     assert not [name for name in config if "attn" in name or "path" in name]  # no switches, no machine's folders
 
@@ -242,7 +249,10 @@ def test_untrained_and_foreign_records_are_refused(copied: Path) -> None:
     change_record(copied, steps=5, version=99)
     with pytest.raises(ValueError, match="version 99"):
         load_detector(copied)
-    change_record(copied, version=1, colour="blue")
+    change_record(copied, version=1)  # had no temperatures: its scores would not be those of its thresholds
+    with pytest.raises(ValueError, match="version 1; this electra_lab reads version 2"):
+        load_detector(copied)
+    change_record(copied, version=2, colour="blue")
     with pytest.raises(ValueError, match=r"not complete.*colour"):
         load_detector(copied)
     (copied / "detector.json").write_text("{")

@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer, ElectraForPreTraining
 
 from electra_lab import load_model_for_inference, predict_conversation
 from electra_lab.__main__ import main
+from electra_lab.data.formats import read_conversations
 from electra_lab.data.synthetic import conversations, documents
 
 TINY = """
@@ -146,6 +147,11 @@ def test_finetuning_leaves_everything_that_is_promised(finetuned):
             "prevalence",
         } <= set(values)
         assert sum(map(sum, values["confusion"])) == values["num"]
+        assert {"ece", "ece_unscaled", "brier", "brier_unscaled", "recall_at_fpr_1", "f2"} <= set(values)
+        low, high = values["interval"]["average_precision"]
+        assert low <= values["average_precision"] <= high
+        assert values["threshold"] == results["calibration"][level]["threshold"]
+        assert 0.05 <= results["calibration"][level]["temperature"] <= 20
     assert results["data"]["test"]["messages"] == results["test"]["message"]["num"]
     assert set(results["examples"]) == {"found", "missed", "false_alarms", "left_alone"}
     checkpoint = results["best_checkpoint"]
@@ -287,9 +293,26 @@ def test_modify_makes_data_for_finetune(place, tmp_path, capsys):
     write_conversations(tmp_path / "raw.jsonl", number=8, label=lambda message: None)
     assert main(["modify", "--paths+", str(tmp_path / "raw.jsonl"), "--output", str(tmp_path / "modified")]) == 0
     said = capsys.readouterr().out
-    assert "8 conversations, 6 modified conversations" in said
+    assert "8 conversations, 6 anomalous (75.00 %)" in said
     assert len(list((tmp_path / "modified").glob("*.json"))) == 8
     assert main(["modify", "--paths", str(tmp_path / "raw.jsonl"), "--output", str(tmp_path / "modified")]) == 1
+
+
+def test_modify_with_sources_inserts_them(tmp_path, capsys):
+    write_conversations(tmp_path / "raw.jsonl", number=20, label=lambda message: None)
+    for name in ("bad", "good"):
+        lines = [json.dumps({"messages": [f"{name} {n} {turn}" for turn in range(4)]}) for n in range(30)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    options = ["modify", "--paths", str(tmp_path / "raw.jsonl"), "--output", str(tmp_path / "new"), "--share", "0.2"]
+    good, bad = (f"{tmp_path / name}.jsonl" for name in ("good", "bad"))
+    assert main([*options, "--harmless", good]) == 1
+    assert "--harmless goes with --sources" in capsys.readouterr().err
+    assert main([*options, "--sources", bad, "--harmless", good, "--host_messages", "8"]) == 0
+    conversations = list(read_conversations([tmp_path / "new"]))
+    anomalous = round(0.2 * len(conversations))
+    assert f"{len(conversations)} conversations, {anomalous} anomalous (" in capsys.readouterr().out
+    kinds = [{message.kind for message in conversation.messages} - {None} for conversation in conversations]
+    assert kinds.count({"bad"}) == kinds.count({"good"}) == anomalous
 
 
 def test_prepare_leaves_what_pretrain_looks_for(place, capsys, pretrained):

@@ -22,6 +22,8 @@ FLOORS = {
     "optim": 0,
     "steps": 0,
     "calibration": 0,
+    "decisions": 0,
+    "ranking": 0,
     "tokenizer": 0,
     "data": 1,
     "models": 1,
@@ -30,9 +32,11 @@ FLOORS = {
     "strategies": 2,
     "checkpoint": 2,
     "loggers": 2,
+    "evaluation": 3,
     "bundle": 3,
     "model_card": 3,
     "inference": 3,
+    "zero_shot": 3,
     "report": 3,
     "runs": 3,
     "verbs": 3,
@@ -42,7 +46,10 @@ FLOORS = {
 }
 STRANGERS = {("data", "models"), ("models", "data"), ("tasks", "data")}  # the second is never imported by the first
 LIGHTNING = {"data.pretraining", "data.detection"}  # may import it below floor 2: the DataModules
-NO_TORCH = ["data.conversation", "data.errors", "data.text", "data.windows", "data.splits", "data.formats"]
+NO_TORCH = [
+    *("data.conversation", "data.errors", "data.text", "data.windows", "data.splits", "data.formats"),
+    *("data.injection", "data.sources", "data.synthetic", "data.near_duplicates"),
+]
 COMMAND_LINE = {"cli", "runs", "verbs"}  # nothing below knows that there is one
 ON_DEMAND = {"optuna", "wandb", "jsonargparse", "kiwipiepy", "sklearn", "datasets", "matplotlib"}
 FORBIDDEN = {

@@ -1,5 +1,6 @@
 """Scores of a conversation: any number of messages, all of them covered, by the path that training took."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,17 +13,35 @@ from transformers import PreTrainedTokenizerFast
 
 from electra_lab import Config, Message, load_model_for_inference, predict_conversation
 from electra_lab.bundle import DetectorSettings, save_detector
+from electra_lab.calibration import Calibration
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.encoding import ConversationEncoder
 from electra_lab.data.labelled_windows import LabelledWindows
 from electra_lab.data.order import in_order
+from electra_lab.decisions import LEVELS
 from electra_lab.inference import ConversationPrediction, MessagePrediction, TrainedDetector, WindowPrediction
-from electra_lab.metrics import DetectionMetrics
 from electra_lab.models.backbone import load_backbone
 from electra_lab.models.detector import Detector
+from electra_lab.tasks.detection import ConversationAnomalyDetection
 from electra_lab.tokenizer import load_tokenizer
 
 Loaded = tuple[TrainedDetector, PreTrainedTokenizerFast]
+SETTINGS = DetectorSettings(
+    window=10,
+    stride=5,
+    max_length=128,
+    num_speakers=2,
+    dropout=0.3,
+    pooling="attention",
+    temperatures={"window": 1.0, "message": 1.0, "conversation": 1.0},
+    thresholds={"window": 0.5, "message": 0.45, "conversation": 0.55},
+    review_thresholds={"window": 0.5, "message": 0.4, "conversation": 0.5},
+    threshold_policy="max_f1",
+    decision="max",
+    trained_on="made-up conversations",
+    backbone="tiny",
+    steps=5,
+)
 WORDS = ["안녕", "오늘", "뭐해", "집에", "있어", "커피", "마실래", "그래", "좋아", "내일", "봐"]
 
 
@@ -33,10 +52,8 @@ def folder(koelectra_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     detector = Detector(load_backbone(str(koelectra_folder), len(tokenizer)))
     for parameter in detector.parameters():  # larger than at the start, so that scores differ visibly
         parameter.data.mul_(2.0)
-    thresholds = {"window": 0.5, "message": 0.45, "conversation": 0.55}
-    settings_ = DetectorSettings(10, 5, 128, 2, 0.3, thresholds, "made-up conversations", "tiny", 5)
     folder = tmp_path_factory.mktemp("run") / "detector"
-    save_detector(detector, tokenizer, settings_, folder)
+    save_detector(detector, tokenizer, SETTINGS, folder)
     return folder
 
 
@@ -82,35 +99,37 @@ def test_any_conversation_is_covered_and_finite(loaded: Loaded, messages: list[s
     assert predictions.score == max(window.score for window in predictions.windows)
 
 
-def test_scores_are_those_of_evaluation(loaded: Loaded) -> None:
-    """The earlier implementation left out `[MSG]` when serving; here validation and test see the same batches."""
-    model, tokenizer = loaded
+@pytest.mark.parametrize("decision", ["max", "2_of_last_3", "noisy_or"])
+def test_scores_are_those_of_the_test(loaded: Loaded, decision: str) -> None:
+    """The earlier implementation left out `[MSG]` when serving; here both see the same batches, temperatures, rule."""
+    detector, tokenizer = loaded[0].detector, loaded[1]
+    temperatures = {"window": 0.4, "message": 2.5, "conversation": 1.7}
+    settings_ = dataclasses.replace(SETTINGS, temperatures=temperatures, decision=decision)
+    model = TrainedDetector(detector, tokenizer, settings_).eval()
     conversations = [
         Conversation(str(count), tuple(Message(text, "abc"[index % 3], label=0) for index, text in enumerate(chat)))
-        for count, chat in ((count, texts(count, seed=count)) for count in (3, 13, 23))
+        for count, chat in ((count, texts(count, seed=count)) for count in (3, 13, 33))
     ]
     windows = LabelledWindows(conversations, ConversationEncoder(tokenizer, max_length=128))
-    metrics = DetectionMetrics()
+    task = ConversationAnomalyDetection("tiny", decision=decision)
+    task.detector = detector
+    task.calibration = {level: Calibration(temperature) for level, temperature in temperatures.items()}
+    task.on_validation_epoch_start()
     for micro_batch in in_order(len(windows), 4):
-        batch = windows[micro_batch]
         with torch.no_grad():
-            detection = model.detector(batch)
-        metrics.update(
-            detection.window_logits.softmax(dim=-1)[:, 1],
-            batch.window_labels,
-            batch.conversation_of_window,
-            detection.message_logits,
-            batch.message_labels,
-            batch.message_ids,
-        )
+            task.validation_step(windows[micro_batch], 0)
+    expected = task.scores(task.metrics.collect())
     found = [predict_conversation(model, tokenizer, conversation.messages) for conversation in conversations]
     scores = {
         "window": [window.score for prediction in found for window in prediction.windows],
         "message": [message.score for prediction in found for message in prediction.messages],
         "conversation": [prediction.score for prediction in found],
     }
-    for level, (expected, _) in metrics.levels().items():
-        torch.testing.assert_close(torch.tensor(scores[level]), expected, rtol=1e-5, atol=1e-6)
+    for level in LEVELS:
+        assert scores[level] == pytest.approx(expected[level].tolist(), rel=1e-5, abs=1e-6)
+    if decision != "max":
+        highest = [max(window.score for window in prediction.windows) for prediction in found]
+        assert scores["conversation"] != pytest.approx(highest, rel=1e-2)
 
 
 def test_decisions_are_made_by_the_thresholds_of_the_folder(loaded: Loaded) -> None:
@@ -120,6 +139,11 @@ def test_decisions_are_made_by_the_thresholds_of_the_folder(loaded: Loaded) -> N
     assert all(message.is_anomalous == (message.score >= thresholds["message"]) for message in predictions.messages)
     assert predictions.is_anomalous == (predictions.score >= thresholds["conversation"])
     assert {message.is_anomalous for message in predictions.messages} == {False, True}  # the test tells them apart
+    review = loaded[0].settings.review_thresholds["message"]
+    for message in predictions.messages:
+        expected = "alert" if message.is_anomalous else "review" if message.score >= review else "clear"
+        assert message.band == expected
+    assert {message.band for message in predictions.messages} == {"alert", "review", "clear"}
 
 
 def test_batches_of_windows_change_nothing(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,21 +205,22 @@ def test_tokenizer_of_another_model_is_refused(loaded: Loaded, koelectra_folder:
 
 
 def test_result_is_plain_data() -> None:
-    messages = [MessagePrediction(0, 0.2, False, 0.1), MessagePrediction(1, 0.9, True, 0.6)]
-    prediction = ConversationPrediction(0.7, True, [WindowPrediction(0, 2, 0.7, True)], messages)
+    messages = [MessagePrediction(0, 0.2, False, 0.1, "review"), MessagePrediction(1, 0.9, True, 0.6, "alert")]
+    prediction = ConversationPrediction(0.7, True, [WindowPrediction(0, 2, 0.1, False, "clear")], messages, "alert")
     assert json.loads(json.dumps(prediction.as_dict())) == {
         "score": 0.7,
         "is_anomalous": True,
-        "windows": [{"start": 0, "end": 2, "score": 0.7, "is_anomalous": True}],
+        "windows": [{"start": 0, "end": 2, "score": 0.1, "is_anomalous": False, "band": "clear"}],
         "messages": [
-            {"index": 0, "score": 0.2, "is_anomalous": False, "attention": 0.1},
-            {"index": 1, "score": 0.9, "is_anomalous": True, "attention": 0.6},
+            {"index": 0, "score": 0.2, "is_anomalous": False, "attention": 0.1, "band": "review"},
+            {"index": 1, "score": 0.9, "is_anomalous": True, "attention": 0.6, "band": "alert"},
         ],
+        "band": "alert",
     }
     assert str(prediction).splitlines() == [
         "conversation of 2 messages: 0.700  anomalous",
-        "  window 0-1: 0.700  anomalous",
-        "  message 0: 0.200",
+        "  window 0-1: 0.100",
+        "  message 0: 0.200  review",
         "  message 1: 0.900  anomalous",
     ]
 

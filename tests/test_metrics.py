@@ -1,62 +1,75 @@
 import multiprocessing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
 from torch import distributed
 
-from electra_lab.metrics import DetectionMetrics, MeanTerms, PretrainingMetrics, detection_figures
+from electra_lab.metrics import Collected, DetectionMetrics, MeanTerms, PretrainingMetrics, detection_figures
 
 
 def detection_batch(offset: int = 0) -> tuple[torch.Tensor, ...]:
     """Three windows of two conversations; message 11 is in two of them, message 13 has no label."""
     return (
-        torch.tensor([0.2, 0.9, 0.4]),
+        torch.tensor([[0.5, -1.0], [0.0, 2.0], [0.0, -0.4]]),
         torch.tensor([0, 1, -1]),
         torch.tensor([5, 5, 6]) + offset,
         torch.tensor([-1.0, 3.0, 1.0, 2.0, 0.5]),
         torch.tensor([0, 1, 1, 0, -1]),
         torch.tensor([10, 11, 11, 12, 13]) + offset,
+        torch.tensor([0, 0, 1, 1, 2]),
     )
 
 
+def collected_of(*batches: tuple[torch.Tensor, ...]) -> Collected:
+    metrics = DetectionMetrics()
+    for batch in batches:
+        metrics.update(*batch)
+    return metrics.collect()
+
+
 def test_a_message_in_several_windows_counts_once_with_its_mean_logit() -> None:
-    metrics = DetectionMetrics()
-    metrics.update(*detection_batch())
-    collected = metrics.collect()
-    assert collected.message_ids.tolist() == [10, 11, 12]
-    assert collected.message[0].tolist() == pytest.approx(torch.tensor([-1.0, 2.0, 2.0]).sigmoid().tolist())
-    assert collected.message[1].tolist() == [0, 1, 0]
+    collected = collected_of(detection_batch())
+    assert collected.message_ids.tolist() == [10, 11, 12, 13]
+    assert collected.logits.message.tolist() == [-1.0, 2.0, 2.0, 0.5]
+    assert collected.labels["message"].tolist() == [0, 1, 0, -1]
 
 
-def test_a_conversation_scores_like_its_worst_window_and_unknown_ones_are_left_out() -> None:
-    metrics = DetectionMetrics()
-    metrics.update(*detection_batch())
-    levels = metrics.levels()
-    assert levels["window"][0].tolist() == pytest.approx([0.2, 0.9])
-    assert levels["window"][1].tolist() == [0, 1]
-    assert metrics.collect().conversation_ids.tolist() == [5]
-    assert levels["conversation"][0].tolist() == pytest.approx([0.9])
-    assert levels["conversation"][1].tolist() == [1]
+def test_windows_have_their_margin_and_conversations_the_label_of_their_windows() -> None:
+    collected = collected_of(detection_batch())
+    assert collected.logits.window.tolist() == pytest.approx([-1.5, 2.0, -0.4])
+    assert collected.labels["window"].tolist() == [0, 1, -1]
+    assert collected.windows.tolist() == [[10, 12], [11, 13], [13, 14]]
+    assert collected.logits.conversation_of_window.tolist() == [5, 5, 6]
+    assert collected.conversation_ids.tolist() == [5, 6]
+    assert collected.labels["conversation"].tolist() == [1, -1]
 
 
 def test_an_anomalous_window_makes_the_conversation_anomalous_beside_unknown_ones() -> None:
-    metrics = DetectionMetrics()
-    nothing = torch.zeros(0)
-    labels, conversations = torch.tensor([-1, 1, -1, 0]), torch.tensor([0, 0, 1, 1])
-    metrics.update(torch.rand(4), labels, conversations, nothing, nothing, nothing)
-    collected = metrics.collect()
-    assert collected.conversation_ids.tolist() == [0]
-    assert collected.conversation[1].tolist() == [1]
+    windows, labels, conversations = torch.rand(4, 2), torch.tensor([-1, 1, -1, 0]), torch.tensor([0, 0, 1, 1])
+    messages = torch.arange(4)
+    collected = collected_of((windows, labels, conversations, torch.rand(4), labels, messages, messages))
+    assert collected.labels["conversation"].tolist() == [1, -1]
+
+
+def test_the_order_is_that_of_the_conversations_whatever_came_first() -> None:
+    """Ranks hand over their batches one rank after another; "the last n windows" needs the windows as they follow."""
+    first, second = detection_batch(), detection_batch(offset=100)
+    expected, found = collected_of(first, second), collected_of(second, first)
+    assert found.windows[:, 0].tolist() == [10, 11, 13, 110, 111, 113]
+    for one, other in zip((*expected[:1][0], *expected[2:]), (*found[:1][0], *found[2:]), strict=True):
+        assert np.array_equal(one, other)
+    assert all(np.array_equal(found.labels[level], labels) for level, labels in expected.labels.items())
 
 
 def test_one_window_with_one_message() -> None:
-    metrics = DetectionMetrics()
-    one = torch.ones(1, dtype=torch.int64)
-    metrics.update(torch.tensor([0.7]), one, one, torch.tensor([0.0]), one, one)
-    for scores, labels in metrics.levels().values():  # torchmetrics makes scalars of what `compute` returns
-        assert scores.shape == labels.shape == (1,)
+    one, zero = torch.ones(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+    collected = collected_of((torch.tensor([[0.0, 0.7]]), one, one, torch.tensor([0.0]), one, one, zero))
+    for labels in collected.labels.values():  # torchmetrics makes scalars of what `compute` returns
+        assert labels.tolist() == [1]
+    assert len(collected.logits.window) == len(collected.logits.message) == 1
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
@@ -64,7 +77,7 @@ def test_reset_forgets() -> None:
     metrics = DetectionMetrics()
     metrics.update(*detection_batch())
     metrics.reset()
-    assert all(len(scores) == 0 for scores, _ in metrics.levels().values())
+    assert all(len(labels) == 0 for labels in metrics.collect().labels.values())
 
 
 def test_figures_by_hand() -> None:
@@ -76,6 +89,8 @@ def test_figures_by_hand() -> None:
     assert figures["precision"] == pytest.approx(2 / 5)
     assert figures["recall"] == pytest.approx(2 / 3)
     assert figures["f1"] == pytest.approx(1 / 2)
+    assert figures["f2"] == pytest.approx(5 * 2 / (5 * 2 + 4 * 1 + 3))
+    assert figures["recall_at_fpr_1"] == pytest.approx(2 / 3)
     assert figures["accuracy"] == pytest.approx(6 / 10)
     assert figures["auroc"] == pytest.approx(17 / 21)  # pairs in the right order
     assert figures["average_precision"] == pytest.approx((1 + 1 + 3 / 7) / 3)
@@ -93,10 +108,16 @@ def test_figures_agree_with_another_library() -> None:
     assert figures["average_precision"] == pytest.approx(sklearn_metrics.average_precision_score(labels, scores))
 
 
+def test_no_alarm_has_no_precision() -> None:
+    figures = detection_figures(torch.tensor([0.2, 0.4]), torch.tensor([0, 1]), threshold=0.5)
+    assert figures["precision"] is None and figures["recall"] == figures["f1"] == 0.0
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_is_not_measured(label: int) -> None:
     figures = detection_figures(torch.tensor([0.2, 0.8, 0.9]), torch.full((3,), label), 0.5)
-    assert [figures[name] for name in ("auroc", "average_precision", "f1", "precision", "recall")] == [None] * 5
+    names = ("auroc", "average_precision", "f1", "f2", "precision", "recall", "recall_at_fpr_1")
+    assert [figures[name] for name in names] == [None] * 7
     assert figures["accuracy"] == pytest.approx((1 + label) / 3)
     assert detection_figures(torch.zeros(0), torch.zeros(0, dtype=torch.int64), 0.5)["accuracy"] is None
 
@@ -187,11 +208,13 @@ def test_ranks_agree_also_when_one_has_seen_nothing(tmp_path: Path) -> None:
         process.start()
     for process in processes:
         process.join(20)
-    alone = DetectionMetrics()
-    alone.update(*detection_batch())
-    expected = {level: (scores.tolist(), labels.tolist()) for level, (scores, labels) in alone.levels().items()}
     for rank in range(2):
-        assert torch.load(tmp_path / f"{rank}.pt") == (expected, 2.0)
+        assert torch.load(tmp_path / f"{rank}.pt") == (as_lists(collected_of(detection_batch())), 2.0)
+
+
+def as_lists(collected: Collected) -> list[object]:
+    logits = [values.tolist() for values in collected.logits]
+    return [logits, *(values.tolist() for values in (*collected.labels.values(), *collected[2:]))]
 
 
 def _rank(rank: int, folder: Path) -> None:
@@ -201,6 +224,5 @@ def _rank(rank: int, folder: Path) -> None:
     if rank == 1:
         metrics.update(*detection_batch())
         terms.update({"a": torch.tensor([1.0, 3.0])})
-    levels = {level: (scores.tolist(), labels.tolist()) for level, (scores, labels) in metrics.levels().items()}
-    torch.save((levels, terms.compute()["a"].item()), folder / f"{rank}.pt")
+    torch.save((as_lists(metrics.collect()), terms.compute()["a"].item()), folder / f"{rank}.pt")
     distributed.destroy_process_group()

@@ -11,6 +11,8 @@ class Message:
     speaker: str | None = None  # as the file names the person; None where the file has no speakers
     label: int | None = None  # 1 anomalous, 0 not, None unlabelled
     time: str | None = None  # as the file writes it
+    source: str | None = None  # id of the foreign text it was put in from; None: it belongs to the conversation
+    kind: str | None = None  # of the foreign text; with label 1 a positive insertion, with 0 a harmless one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """ConversationDataModule: labelled conversations, split whole, cut into windows and fed in an order that resumes."""
 
+import logging
 from pathlib import Path
 
 from lightning.pytorch import LightningDataModule
@@ -11,9 +12,24 @@ from electra_lab.data.documents import as_list
 from electra_lab.data.encoding import ConversationEncoder
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.labelled_windows import LabelledWindows
+from electra_lab.data.lexicon import read_lexicon
 from electra_lab.data.order import MicroBatch, OrderedSampler, in_order
-from electra_lab.data.splits import Splits, assert_no_leakage, contiguous, grouped, load, save
+from electra_lab.data.related import related
+from electra_lab.data.splits import (
+    Splits,
+    assert_no_leakage,
+    contiguous,
+    fold_of,
+    grouped,
+    hold_out,
+    load,
+    save,
+    shuffled,
+    windows_of,
+)
 from electra_lab.tokenizer import load_tokenizer
+
+_logger = logging.getLogger(__name__)
 
 
 class ConversationDataModule(LightningDataModule):
@@ -26,12 +42,17 @@ class ConversationDataModule(LightningDataModule):
         window: Messages of a window.
         stride: Messages from one window's first to the next one's.
         max_length: Tokens of a window, at most; a longer window becomes several with fewer messages.
-        split: "grouped" (at random), or "contiguous" for files that continue each other.
+        split: "grouped" (at random), or "contiguous" for files that continue each other; "windows" leaks.
         gap: Conversations left out between the parts of a contiguous split.
         validation_share: Share of the conversations that choose the best weights and the thresholds.
         test_share: Share of the conversations that are kept for the test.
+        fold: Which block of a contiguous split is the test, from 0; the next one validates. The shares if not given.
+        num_folds: Blocks of a contiguous split with a fold.
+        held_out_kinds: Kinds of inserted messages that are in the test only, to see what was never learned.
         splits_file: A splits.json to use instead of splitting.
         augmentation: Share of the training windows that are changed a little, anew in every epoch.
+        lexicon: Words, one a line or a YAML list, that are hidden in training, so that their context is learned.
+        lexicon_masking: Share of the lexicon's occurrences that are hidden, anew in every epoch; goes with a lexicon.
         batch_size: Windows of an optimizer step, over all devices.
         micro_batch_size: Windows of a forward pass on one device, when memory runs out. All of them if not given.
         num_workers: Processes that make batches.
@@ -50,8 +71,13 @@ class ConversationDataModule(LightningDataModule):
         gap: int = 1,
         validation_share: float = 0.15,
         test_share: float = 0.15,
+        fold: int | None = None,
+        num_folds: int = 5,
+        held_out_kinds: list[str] | None = None,
         splits_file: str | None = None,
         augmentation: float = 0.3,
+        lexicon: str | None = None,
+        lexicon_masking: float = 0.0,
         batch_size: int = 32,
         micro_batch_size: int | None = None,
         num_workers: int = 0,
@@ -60,6 +86,10 @@ class ConversationDataModule(LightningDataModule):
         super().__init__()
         if split not in _SPLITS:
             raise ValueError(f"no split is called {split!r}; there are {', '.join(_SPLITS)}")
+        if fold is not None and split != "contiguous":
+            raise ValueError(f"a fold is a block of the split 'contiguous', not of {split!r}")
+        if (lexicon is None) != (lexicon_masking == 0):
+            raise ValueError("lexicon and lexicon_masking go together: give both or none")
         self.tokenizer_source = tokenizer  # the task reads the same
         self.paths = as_list(paths)
         self.num_speakers = num_speakers
@@ -70,8 +100,13 @@ class ConversationDataModule(LightningDataModule):
         self.gap = gap
         self.validation_share = validation_share
         self.test_share = test_share
+        self.fold = fold
+        self.num_folds = num_folds
+        self.held_out_kinds = held_out_kinds or []
         self.splits_file = splits_file
         self.augmentation = augmentation
+        self.lexicon = read_lexicon(lexicon) if lexicon else []
+        self.lexicon_masking = lexicon_masking
         self.batch_size = batch_size
         self.micro_batch_size = micro_batch_size
         self.num_workers = num_workers
@@ -115,8 +150,8 @@ class ConversationDataModule(LightningDataModule):
         everything = self._read()
         self._conversations = [conversation for conversation in everything if conversation.messages]
         _check_labels(self._conversations, "the data")
+        num_empty = len(everything) - len(self._conversations)
         self._splits = self._split()
-        assert_no_leakage(self._splits, self._conversations)
         tokenizer = load_tokenizer(self.tokenizer_source, self.num_speakers)
         self._encoder = ConversationEncoder(tokenizer, self.window, self.stride, self.max_length, self.num_speakers)
         windows = {}
@@ -124,10 +159,10 @@ class ConversationDataModule(LightningDataModule):
             conversations = [self._conversations[index] for index in indices]
             if name != "test":
                 _check_labels(conversations, f"the {name} part")
-            augmentation = self.augmentation if name == "train" else 0.0
-            windows[name] = LabelledWindows(conversations, self._encoder, augmentation, self.seed)
+            changes = (self.augmentation, self.seed, self.lexicon, self.lexicon_masking) if name == "train" else ()
+            windows[name] = LabelledWindows(conversations, self._encoder, *changes)
         self._windows = windows
-        self._num_left_out = len(everything) - sum(map(len, self._splits))
+        self._num_left_out = num_empty + len(self._conversations) - sum(map(len, self._splits))
 
     def train_dataloader(self) -> DataLoader[ConversationBatch]:
         """Shuffled windows, some of them augmented."""
@@ -153,10 +188,11 @@ class ConversationDataModule(LightningDataModule):
         return self.windows(name).conversations
 
     def summary(self) -> dict[str, object]:
-        """Counts and shares of anomalous ones for each part; what was left out, capped or shortened."""
+        """Counts and shares of anomalous ones for each part; whether they leak; what was left out or shortened."""
         self.setup()
         return {
             **{name: windows.summary() for name, windows in self._windows.items()},
+            "leaky": self.split_kind == "windows",
             "left_out_conversations": self._num_left_out,
             "capped_messages": self._encoder.num_capped,
             "shortened_windows": self._encoder.num_shortened,
@@ -187,11 +223,27 @@ class ConversationDataModule(LightningDataModule):
         return list(read_conversations(self.paths))
 
     def _split(self) -> Splits:
+        """The parts, checked; windows become conversations of their own if they are what is split."""
+        if self.split_kind == "windows":
+            _logger.warning("LEAKY: windows are split at random, so the test repeats messages of the training")
+            self._conversations = windows_of(self._conversations, self.window, self.stride)
+            return hold_out(self._parts([]), self._conversations, self.held_out_kinds)
+        groups = related(self._conversations)
+        splits = hold_out(self._parts(groups), self._conversations, self.held_out_kinds)
+        assert_no_leakage(splits, self._conversations, groups)
+        return splits
+
+    def _parts(self, groups: list[int]) -> Splits:
+        conversations, shares = self._conversations, (self.validation_share, self.test_share)
         if self.splits_file is not None:
-            return load(Path(self.splits_file), self._conversations)
+            return load(Path(self.splits_file), conversations)
+        if self.split_kind == "windows":
+            return shuffled(len(conversations), *shares, self.seed)
         if self.split_kind == "grouped":
-            return grouped(self._conversations, self.validation_share, self.test_share, self.seed)
-        return contiguous(self._conversations, self.validation_share, self.test_share, self.gap)
+            return grouped(conversations, *shares, self.seed, groups)
+        if self.fold is not None:
+            return fold_of(conversations, self.fold, self.num_folds, self.gap, groups)
+        return contiguous(conversations, *shares, self.gap, groups)
 
     def _evaluation_loader(self, name: str) -> DataLoader[ConversationBatch]:
         size = self.micro_batch_size or self.batch_size
@@ -217,4 +269,4 @@ def _check_labels(conversations: list[Conversation], where: str) -> None:
         )
 
 
-_SPLITS = ("grouped", "contiguous")
+_SPLITS = ("grouped", "contiguous", "windows")

@@ -3,8 +3,8 @@
 Letters: W windows, M messages, T tokens of all windows together; k messages of one window.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -75,17 +75,18 @@ class ConversationEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of every text alone, without marks; of a long text the head and the tail, counted in `num_capped`."""
-        if not texts:
-            return []
-        batch = self.tokenizer(
-            [for_model(text) for text in texts],
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        return [self._capped(self._without_control(np.asarray(ids, dtype=np.int64))) for ids in batch["input_ids"]]
+        all_ids = [np.asarray(ids, dtype=np.int64) for ids in self._tokenised(texts)["input_ids"]]
+        longest = self.max_message_tokens
+        self.num_capped += sum(len(ids) > longest and int((~self._is_control[ids]).sum()) > longest for ids in all_ids)
+        return [ids[self._kept(ids)] for ids in all_ids]
+
+    def token_spans(self, texts: Sequence[str]) -> list[Ids]:
+        """(T, 2) of every text: the characters of `for_model(text)` that each token of `encode_texts` stands for."""
+        batch = self._tokenised(texts, return_offsets_mapping=True)
+        return [
+            np.asarray(spans, dtype=np.int64).reshape(-1, 2)[self._kept(np.asarray(ids, dtype=np.int64))]
+            for ids, spans in zip(batch["input_ids"], batch["offset_mapping"], strict=True)
+        ]
 
     def windows(self, message_ids: Sequence[Ids]) -> list[Bounds]:
         """The windows of a conversation, each within `max_length`; shortened ones are counted."""
@@ -108,16 +109,27 @@ class ConversationEncoder:
         owners[np.cumsum(lengths)] = -1  # the [SEP] after each message; [CLS] comes before the first
         return EncodedWindow(np.concatenate(parts), owners)
 
-    def _capped(self, ids: Ids) -> Ids:
-        if len(ids) <= self.max_message_tokens:
-            return ids
-        self.num_capped += 1
-        head = (self.max_message_tokens + 1) // 2
-        return np.concatenate([ids[:head], ids[len(ids) - (self.max_message_tokens - head) :]])
+    def _tokenised(self, texts: Sequence[str], return_offsets_mapping: bool = False) -> Mapping[str, Any]:
+        if not texts:
+            return {"input_ids": [], "offset_mapping": []}
+        return self.tokenizer(
+            [for_model(text) for text in texts],
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            return_offsets_mapping=return_offsets_mapping,
+            verbose=False,
+        )
 
-    def _without_control(self, ids: Ids) -> Ids:
+    def _kept(self, ids: Ids) -> Ids:
+        """Which tokens of a text stay: none of control, and of a long text the head and the tail."""
         # a Unigram vocabulary holds "<s>" as an ordinary piece too, so split_special_tokens alone is not enough
-        return ids[~self._is_control[ids]]
+        text = np.flatnonzero(~self._is_control[ids])
+        if len(text) <= self.max_message_tokens:
+            return text
+        head = (self.max_message_tokens + 1) // 2
+        return np.concatenate([text[:head], text[len(text) - (self.max_message_tokens - head) :]])
 
 
 def starts_of_words(tokenizer: PreTrainedTokenizerFast) -> NDArray[np.bool_]:

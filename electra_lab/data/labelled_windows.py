@@ -10,7 +10,10 @@ from electra_lab.data.augmentation import augmented
 from electra_lab.data.chance import generator
 from electra_lab.data.conversation import Conversation, speaker_indices
 from electra_lab.data.encoding import ConversationEncoder, EncodedWindow, pack, starts_of_words
+from electra_lab.data.lexicon import occurrences, with_hidden_words
 from electra_lab.data.order import MicroBatch
+
+_LEXICON = 1  # a stream of chance of its own
 
 
 class LabelledWindows(Dataset[ConversationBatch]):
@@ -21,6 +24,8 @@ class LabelledWindows(Dataset[ConversationBatch]):
         encoder: how messages become tokens.
         augmentation: share of the windows that are changed, anew in every epoch.
         seed: of the changes.
+        lexicon: words that are hidden.
+        lexicon_masking: share of their occurrences, anew in every epoch.
     """
 
     def __init__(
@@ -29,14 +34,17 @@ class LabelledWindows(Dataset[ConversationBatch]):
         encoder: ConversationEncoder,
         augmentation: float = 0.0,
         seed: int = 0,
+        lexicon: Sequence[str] = (),
+        lexicon_masking: float = 0.0,
     ) -> None:
         self.conversations = list(conversations)
         self.encoder = encoder
         self.augmentation = augmentation
         self.seed = seed
-        self.message_ids = [
-            encoder.encode_texts([message.text for message in conversation.messages]) for conversation in conversations
-        ]
+        self.lexicon_masking = lexicon_masking
+        texts = [[message.text for message in conversation.messages] for conversation in conversations]
+        self.message_ids = [encoder.encode_texts(messages) for messages in texts]
+        self._occurrences = [occurrences(encoder, messages, lexicon) for messages in texts] if lexicon_masking else []
         self.speakers = [speaker_indices(conversation) for conversation in conversations]
         self.labels = [
             [-1 if message.label is None else message.label for message in conversation.messages]
@@ -80,12 +88,14 @@ class LabelledWindows(Dataset[ConversationBatch]):
         conversation, start, end = self.windows[example]
         messages = list(range(start, end))
         ids = self.message_ids[conversation][start:end]
+        mask = self.encoder.tokenizer.mask_token_id
+        if self.lexicon_masking:
+            rng = generator(self.seed, epoch, example, _LEXICON)
+            ids = with_hidden_words(ids, self._occurrences[conversation][start:end], self.lexicon_masking, rng, mask)
         if self.augmentation:
             rng = generator(self.seed, epoch, example)
             if rng.random() < self.augmentation:
-                encoder = self.encoder
-                mask = encoder.tokenizer.mask_token_id
-                kept, ids = augmented(ids, rng, mask, self._starts_word, encoder.window_budget)
+                kept, ids = augmented(ids, rng, mask, self._starts_word, self.encoder.window_budget)
                 messages = [start + message for message in kept]
         speakers = [self.speakers[conversation][message] for message in messages]
         return messages, self.encoder.encode_window(ids, speakers)

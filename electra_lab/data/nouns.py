@@ -1,46 +1,26 @@
-"""Raw conversations -> labelled ones by exchanging nouns: the verb `modify`.
+"""Raw conversations -> labelled ones by exchanging nouns: the verb `modify` without `--sources`.
 
 A coded word is a noun in the wrong place. So the nouns that a conversation is about (the highest TF-IDF) are replaced
 by nouns of other conversations, and the messages that changed are labelled 1. Rarity alone gives nothing away: the
 replacement is as frequent in the corpus as what it replaces, and both occur in more than one conversation.
 """
 
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
 from electra_lab.data import chance
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.korean import COPULA, PARTICLE, VOCATIVE, Analyser, Noun, kiwi_analyser
+from electra_lab.data.modified_writer import ModifiedConversation, Span
 from electra_lab.data.particles import copula_after, particle_after
 
 _PARTICLE_SHARE = 0.25  # of a noun's occurrences; measured on chat: 요즘-like words and cries below, things above
 _CHOICES = 20  # how many nouns of nearest frequency a replacement is drawn from
-
-
-class Span(NamedTuple):
-    """One exchanged noun; characters of the new text."""
-
-    start: int
-    end: int
-    original: str
-    replacement: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModifiedConversation:
-    """A conversation with a label on every message, and what was done to it."""
-
-    conversation: Conversation
-    spans: tuple[tuple[Span, ...], ...]  # of every message; () = as it was, label 0
-    provenance: dict[str, object]
 
 
 def modify(
@@ -210,44 +190,3 @@ def replaced(text: str, nouns: Sequence[Noun], exchanges: dict[str, str]) -> tup
             new += copula_after(word, ending)
             done += len(ending)
     return new + text[done:], tuple(spans)
-
-
-def write_modified(conversations: Iterable[ModifiedConversation], folder: str | Path) -> dict[str, int]:
-    """Write one file a conversation in the modified form; returns how many conversations and messages changed.
-
-    A list with one object: `id`, `provenance`, `utterance` of `{original_form, speaker_id?, time?, label, spans?}`.
-
-    Raises:
-        ValueError: The folder already has something in it, or two conversations have the same id.
-    """
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty: name a new folder for the modified conversations")
-    folder.mkdir(parents=True, exist_ok=True)
-    numbers = {"conversations": 0, "modified_conversations": 0, "messages": 0, "modified_messages": 0}
-    for modified in conversations:
-        conversation = modified.conversation
-        path = folder / (re.sub(r"[^\w-]", "_", conversation.id) + ".json")  # an id is no path
-        if path.exists():
-            raise ValueError(f"two conversations have the id of {path.name}: every conversation needs its own")
-        content = [{"id": conversation.id, "provenance": modified.provenance, "utterance": _utterances(modified)}]
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        numbers["conversations"] += 1
-        numbers["modified_conversations"] += conversation.is_anomalous
-        numbers["messages"] += len(conversation.messages)
-        numbers["modified_messages"] += sum(bool(places) for places in modified.spans)
-    return numbers
-
-
-def _utterances(modified: ModifiedConversation) -> list[dict[str, object]]:
-    utterances: list[dict[str, object]] = []
-    for message, places in zip(modified.conversation.messages, modified.spans, strict=True):
-        utterance: dict[str, object] = {"original_form": message.text, "label": message.label}
-        if message.speaker is not None:
-            utterance["speaker_id"] = message.speaker
-        if message.time is not None:
-            utterance["time"] = message.time
-        if places:
-            utterance["spans"] = [span._asdict() for span in places]
-        utterances.append(utterance)
-    return utterances

@@ -1,11 +1,12 @@
 """Which conversations train, validate and test: always whole conversations, decided before any window is cut.
 
-Windows overlap, so a split of windows would put half of each test window into training.
+Windows overlap, so a split of windows would put half of each test window into training; `windows` does so all the
+same, to show what figures that gives.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.formats.strict_json import decoded, parsed
-from electra_lab.data.text import for_model
+from electra_lab.data.related import related
+from electra_lab.data.windows import window_bounds
 
 
 class Splits(NamedTuple):
@@ -24,19 +26,32 @@ class Splits(NamedTuple):
     test: list[int]
 
 
-def grouped(conversations: Sequence[Conversation], validation: float, test: float, seed: int) -> Splits:
-    """At random, with the same share of anomalous conversations everywhere; equal conversations stay together.
+def grouped(
+    conversations: Sequence[Conversation],
+    validation: float,
+    test: float,
+    seed: int,
+    groups: Sequence[int] | None = None,
+) -> Splits:
+    """At random, with the same share of anomalous conversations everywhere; related conversations stay together.
+
+    Args:
+        conversations: All of them.
+        validation: Share of the conversations.
+        test: Share of the conversations.
+        seed: The same seed gives the same parts.
+        groups: What `related` says of the conversations, if that is known already.
 
     Raises:
         ValueError: too few conversations for three parts.
     """
-    groups: dict[bytes, list[int]] = {}
-    for index, conversation in enumerate(conversations):
-        groups.setdefault(content_key(conversation), []).append(index)
+    members: dict[int, list[int]] = {}
+    for index, group in enumerate(related(conversations) if groups is None else groups):
+        members.setdefault(group, []).append(index)
     rng = np.random.default_rng(seed)
     splits = Splits([], [], [])
     for anomalous in (False, True):
-        stratum = [group for group in groups.values() if any(conversations[i].is_anomalous for i in group) is anomalous]
+        stratum = [some for some in members.values() if any(conversations[i].is_anomalous for i in some) is anomalous]
         num_test, num_validation = _counts(len(stratum), validation, test)
         for place, number in enumerate(rng.permutation(len(stratum)).tolist()):
             part = "test" if place < num_test else "validation" if place < num_test + num_validation else "train"
@@ -44,53 +59,101 @@ def grouped(conversations: Sequence[Conversation], validation: float, test: floa
     return _complete(Splits(*map(sorted, splits)), len(conversations))
 
 
-def contiguous(conversations: Sequence[Conversation], validation: float, test: float, gap: int) -> Splits:
+def contiguous(
+    conversations: Sequence[Conversation],
+    validation: float,
+    test: float,
+    gap: int,
+    groups: Sequence[int] | None = None,
+) -> Splits:
     """One run of neighbours each, for files that continue each other; `gap` conversations between are left out.
 
-    A conversation that is word for word in an earlier part is left out as well.
+    Conversations related to one of the test are left out of the rest, those related to validation out of training.
 
     Raises:
         ValueError: too few conversations for three parts.
     """
-    num_test, num_validation = _counts(len(conversations), validation, test)
-    first_test = len(conversations) - num_test
-    first_validation = first_test - gap - num_validation
-    parts = (
-        range(max(0, first_validation - gap)),
-        range(max(0, first_validation), max(0, first_test - gap)),
-        range(first_test, len(conversations)),
+    number = len(conversations)
+    num_test, num_validation = _counts(number, validation, test)
+    first_test = number - num_test
+    first_validation = max(0, first_test - gap - num_validation)
+    blocks = range(first_validation, max(0, first_test - gap)), range(first_test, number)
+    return _apart(conversations, *blocks, gap, groups)
+
+
+def fold_of(
+    conversations: Sequence[Conversation], fold: int, num_folds: int, gap: int, groups: Sequence[int] | None = None
+) -> Splits:
+    """A contiguous split of cross-validation: block `fold` of `num_folds` is the test, the next validates.
+
+    The block after the last is the first. Every conversation is in the test of one fold.
+
+    Raises:
+        ValueError: no such fold, or too few conversations for three parts.
+    """
+    if not (num_folds >= len(Splits._fields) and 0 <= fold < num_folds):
+        raise ValueError(f"fold {fold} of {num_folds}: there must be 3 folds or more, counted from 0")
+    bounds = [round(block * len(conversations) / num_folds) for block in range(num_folds + 1)]
+    after = (fold + 1) % num_folds
+    validation, test = (range(bounds[block], bounds[block + 1]) for block in (after, fold))
+    return _apart(conversations, validation, test, gap, groups)
+
+
+def shuffled(number: int, validation: float, test: float, seed: int) -> Splits:
+    """Anything at random, whatever it shares with others: for windows, as the earlier work had it. It leaks."""
+    order = np.random.default_rng(seed).permutation(number).tolist()
+    num_test, num_validation = _counts(number, validation, test)
+    parts = order[num_test + num_validation :], order[num_test : num_test + num_validation], order[:num_test]
+    return _complete(Splits(*map(sorted, parts)), number)
+
+
+def windows_of(conversations: Iterable[Conversation], size: int, stride: int) -> list[Conversation]:
+    """Every window as a conversation of its own, `ID.w1`, `ID.w2`, ...: what `shuffled` is for."""
+    return [
+        replace(conversation, id=f"{conversation.id}.w{number}", messages=conversation.messages[start:end])
+        for conversation in conversations
+        for number, (start, end) in enumerate(window_bounds(len(conversation.messages), size, stride), start=1)
+    ]
+
+
+def hold_out(splits: Splits, conversations: Sequence[Conversation], kinds: Iterable[str]) -> Splits:
+    """The splits without the conversations that have an inserted message of these kinds, but for those of the test.
+
+    Raises:
+        ValueError: a kind that no message is of, or nothing is left of a part.
+    """
+    held_out = set(kinds)
+    kinds_of = [{message.kind for message in conversation.messages} - {None} for conversation in conversations]
+    known = set().union(*kinds_of)
+    if unknown := held_out - known:
+        there = ", ".join(sorted(map(repr, known))) or "none; `electra-lab modify --sources` makes some"
+        raise ValueError(f"held_out_kinds: no message is of kind {min(unknown)!r}; there are {there}")
+    train, validation = (
+        [index for index in part if held_out.isdisjoint(kinds_of[index])] for part in (splits.train, splits.validation)
     )
-    seen: dict[bytes, int] = {}
-    splits = Splits([], [], [])
-    for number, part in enumerate(parts):
-        for index in part:
-            if seen.setdefault(content_key(conversations[index]), number) == number:
-                splits[number].append(index)
-    return _complete(splits, len(conversations))
+    return _complete(Splits(train, validation, splits.test), len(conversations))
 
 
-def content_key(conversation: Conversation) -> bytes:
-    """The same for conversations with the same texts, however they are encoded and whoever is said to write."""
-    texts = "\0".join(for_model(message.text).strip() for message in conversation.messages)
-    return hashlib.blake2b(texts.encode(), digest_size=16).digest()
-
-
-def assert_no_leakage(splits: Splits, conversations: Sequence[Conversation]) -> None:
-    """Refuse splits in which a conversation, by place, id or content, is in two parts.
+def assert_no_leakage(
+    splits: Splits, conversations: Sequence[Conversation], groups: Sequence[int] | None = None
+) -> None:
+    """Check that no conversation, by place, id, content or inserted source, is in two parts.
 
     Raises:
         ValueError: which one.
     """
     _index_of_id(conversations)
-    seen: dict[bytes, tuple[str, str]] = {}
+    groups = related(conversations) if groups is None else groups
+    seen: dict[int, tuple[str, str]] = {}
     for name, indices in splits._asdict().items():
         for index in indices:
-            conversation = conversations[index]
-            other, other_id = seen.setdefault(content_key(conversation), (name, conversation.id))
+            identity = conversations[index].id
+            other, other_id = seen.setdefault(groups[index], (name, identity))
             if other != name:
                 raise ValueError(
-                    f"conversation {conversation.id} of {name} is also in {other}, there as {other_id}; "
-                    "use the split 'grouped', which keeps equal conversations together, or leave one out"
+                    f"conversation {identity} of {name} is also in {other}, there as {other_id}: equal, nearly equal "
+                    "or with messages from the same source; use the split 'grouped', which keeps such conversations "
+                    "together, or leave one out"
                 )
 
 
@@ -128,6 +191,24 @@ def _counts(total: int, validation: float, test: float) -> tuple[int, int]:
     if total < len(Splits._fields):
         return 0, 0
     return max(1, round(test * total)), max(1, round(validation * total))
+
+
+def _apart(
+    conversations: Sequence[Conversation], validation: range, test: range, gap: int, groups: Sequence[int] | None
+) -> Splits:
+    """Two runs as they are and all else for training, without what is near to, or related to, what comes before."""
+    groups = related(conversations) if groups is None else groups
+    splits = Splits([], [], list(test))
+    taken, near = {groups[index] for index in test}, _near(test, gap)
+    for part, indices in ((splits.validation, validation), (splits.train, range(len(conversations)))):
+        part += [index for index in indices if index not in near and groups[index] not in taken]
+        taken |= {groups[index] for index in part}
+        near |= _near(indices, gap)
+    return _complete(splits, len(conversations))
+
+
+def _near(run: range, gap: int) -> set[int]:
+    return set(range(run.start - gap, run.stop + gap))
 
 
 def _complete(splits: Splits, num_conversations: int) -> Splits:

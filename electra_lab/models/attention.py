@@ -9,8 +9,9 @@ from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
+
+from electra_lab.models.dropout import dense_attention
 
 PACKED = "electra_lab_packed"
 
@@ -34,10 +35,10 @@ def packed_attention(
     """Bidirectional attention within each sequence: (1, heads, T, size) three times -> (1, T, heads, size).
 
     CUDA in half precision runs one kernel over all sequences; it has no dropout, which is then left out and said
-    once. Elsewhere every sequence gets its own `scaled_dot_product_attention`.
+    once. Elsewhere every sequence gets its own `dense_attention`, whose dropout is quick on the CPU.
 
     Args:
-        module: the encoder's attention layer (part of the interface, unused).
+        module: the encoder's attention layer (part of the interface).
         query: packed along T.
         key: likewise.
         value: likewise.
@@ -57,8 +58,8 @@ def packed_attention(
     outputs = []
     for queries, keys, values in zip(*(states.split(lengths, 2) for states in (query, key, value)), strict=True):
         mask = _band(queries.shape[2], sliding_window, query.device)
-        outputs.append(F.scaled_dot_product_attention(queries, keys, values, mask, dropout_p=dropout, scale=scaling))
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
+        outputs.append(dense_attention(module, queries, keys, values, mask, dropout, scaling)[0])
+    return torch.cat(outputs, dim=1), None
 
 
 def no_mask(*unused: object, **also_unused: object) -> None:

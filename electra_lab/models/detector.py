@@ -1,4 +1,4 @@
-"""The detector: backbone, attention pooling, a decision for each window and a score for each message."""
+"""The detector: backbone, pooling, a decision for each window and a score for each message."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from electra_lab.batches import ConversationBatch
 from electra_lab.models.backbone import Backbone
-from electra_lab.models.pooling import AttentionPooling
+from electra_lab.models.pooling import NoisyOr, pooling_named
 
 
 class Detection(NamedTuple):
@@ -20,36 +20,56 @@ class Detection(NamedTuple):
 
 
 class Detector(nn.Module):
-    """Backbone -> attention pooling -> three-layer head for windows, one linear layer for messages."""
+    """Backbone -> pooling -> three-layer head for windows, one linear layer for messages.
 
-    def __init__(self, backbone: Backbone, dropout: float = 0.3) -> None:
+    With the pooling `noisy_or` the messages' scores decide about their window, and there is no other head.
+
+    Args:
+        backbone: the encoder.
+        dropout: in the windows' head.
+        pooling: one of `models.pooling.POOLINGS`.
+    """
+
+    def __init__(self, backbone: Backbone, dropout: float = 0.3, pooling: str = "attention") -> None:
         super().__init__()
         size = backbone.hidden_size
         self.backbone = backbone
-        self.pooling = AttentionPooling(size)
-        self.head = nn.Sequential(  # 768-768-384-2 for a base encoder
-            nn.Linear(size, size),
-            nn.LayerNorm(size),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(size, size // 2),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(size // 2, 2),
-        )
+        self.pooling = pooling_named(pooling)(size)
+        self.head = nn.Identity() if isinstance(self.pooling, NoisyOr) else _window_head(size, dropout)
         self.message_head = nn.Linear(size, 1)
 
     def forward(self, batch: ConversationBatch) -> Detection:
         """Scores of every window and message of the batch."""
         hidden = self.backbone(batch.input_ids, batch.position_ids, batch.cu_seq_lens, batch.max_length)  # (T, hidden)
-        pooled, attention = self.pooling(hidden, batch.cu_seq_lens)
-        states = _mean_per_message(hidden.float(), batch.message_of_token, len(batch.window_of_message))
+        num_messages = len(batch.window_of_message)
+        states = _mean_per_message(hidden.float(), batch.message_of_token, num_messages)
+        message_logits = self.message_head(states)[:, 0].float()
+        if isinstance(self.pooling, NoisyOr):
+            logits, share = self.pooling(message_logits, batch.window_of_message, len(batch.window_labels))
+            attention = _spread(share, batch.message_of_token)
+        else:
+            pooled, attention = self.pooling(hidden, batch.cu_seq_lens)
+            logits = self.head(pooled).float()
         return Detection(
-            window_logits=self.head(pooled).float(),
-            message_logits=self.message_head(states)[:, 0].float(),
+            window_logits=logits,
+            message_logits=message_logits,
             attention=attention,
-            message_mass=_sum_per_message(attention, batch.message_of_token, len(batch.window_of_message)),
+            message_mass=_sum_per_message(attention, batch.message_of_token, num_messages),
         )
+
+
+def _window_head(size: int, dropout: float) -> nn.Sequential:
+    """768-768-384-2 for a base encoder."""
+    return nn.Sequential(
+        nn.Linear(size, size),
+        nn.LayerNorm(size),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(size, size // 2),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(size // 2, 2),
+    )
 
 
 def _sum_per_message(values: Tensor, message_of_token: Tensor, num_messages: int) -> Tensor:
@@ -61,3 +81,10 @@ def _sum_per_message(values: Tensor, message_of_token: Tensor, num_messages: int
 def _mean_per_message(values: Tensor, message_of_token: Tensor, num_messages: int) -> Tensor:
     num_tokens = _sum_per_message(torch.ones_like(values[:, 0]), message_of_token, num_messages)
     return _sum_per_message(values, message_of_token, num_messages) / num_tokens.clamp(min=1)[:, None]
+
+
+def _spread(shares: Tensor, message_of_token: Tensor) -> Tensor:
+    """Each message's share (M,) evenly over its tokens (T,); tokens of no message get none."""
+    num_tokens = _sum_per_message(torch.ones_like(message_of_token), message_of_token, len(shares))
+    each = torch.cat([shares / num_tokens.clamp(min=1), shares.new_zeros(1)])  # -1 reads the last
+    return each[message_of_token]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Levels = Mapping[str, tuple[NDArray[np.floating], NDArray[np.integer]]]  # level -> scores, labels of the same length
+Intervals = Mapping[str, Mapping[str, Sequence[float] | None]]  # level -> figure -> its 95 %
 Rows = Sequence[Mapping[str, str]]  # lines of training_log.csv
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # told apart by colour-blind readers too
@@ -53,7 +54,7 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], title: str, path: Path)
     _save(figure, path)
 
 
-def precision_recall(levels: Levels, path: Path) -> None:
+def precision_recall(levels: Levels, path: Path, intervals: Intervals | None = None) -> None:
     """Precision against recall of every level that has both classes; dotted: the prevalence, what guessing reaches."""
     import torch
     from torchmetrics.functional.classification import binary_average_precision, binary_precision_recall_curve
@@ -65,14 +66,15 @@ def precision_recall(levels: Levels, path: Path) -> None:
         average = float(binary_average_precision(predictions, targets))
         prevalence = float(targets.double().mean())
         colour = _LEVEL_COLOURS[level]
-        name = f"{level}s: AP {average:.3f} (prevalence {prevalence:.3f}, n = {len(targets):,})"
+        limits = _limits(intervals, level, "average_precision")
+        name = f"{level}s: AP {average:.3f}{limits} (prevalence {prevalence:.3f}, n = {len(targets):,})"
         axes.plot(recall, precision, drawstyle="steps-post", color=colour, linewidth=1.8, label=name)
         axes.axhline(prevalence, color=colour, linewidth=1.1, linestyle=(0, (1, 2)))
     _legend_below(figure)
     _save(figure, path)
 
 
-def roc(levels: Levels, path: Path) -> None:
+def roc(levels: Levels, path: Path, intervals: Intervals | None = None) -> None:
     """True against false positive rate of every level that has both classes; dotted: guessing."""
     import torch
     from torchmetrics.functional.classification import binary_auroc, binary_roc
@@ -82,7 +84,8 @@ def roc(levels: Levels, path: Path) -> None:
     for level, (scores, labels) in _with_both_classes(levels, axes).items():
         predictions, targets = torch.as_tensor(scores, dtype=torch.float64), torch.as_tensor(labels, dtype=torch.long)
         false_positive_rate, true_positive_rate, _ = binary_roc(predictions, targets)
-        name = f"{level}s: AUROC {float(binary_auroc(predictions, targets)):.3f} (n = {len(targets):,})"
+        limits = _limits(intervals, level, "auroc")
+        name = f"{level}s: AUROC {float(binary_auroc(predictions, targets)):.3f}{limits} (n = {len(targets):,})"
         axes.plot(false_positive_rate, true_positive_rate, color=_LEVEL_COLOURS[level], linewidth=1.8, label=name)
     _legend_below(figure)
     _save(figure, path)
@@ -179,6 +182,12 @@ def _readable_losses(axes: "Axes", parts: bool) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     elif values.min() >= 0 and values.min() < 0.5 * values.max():
         axes.set_ylim(bottom=0)
+
+
+def _limits(intervals: Intervals | None, level: str, figure: str) -> str:
+    """The 95 % interval in brackets, where there is one."""
+    found = (intervals or {}).get(level, {}).get(figure)
+    return "" if found is None else " [{:.3f}, {:.3f}]".format(*found)
 
 
 def _with_both_classes(levels: Levels, axes: "Axes") -> Levels:

@@ -2,20 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from numpy.typing import NDArray
 from torch import Tensor
 
 from electra_lab import losses, optim
 from electra_lab.batches import ConversationBatch
-from electra_lab.calibration import UNDECIDED, best_f1_threshold
-from electra_lab.metrics import DetectionLevels, DetectionMetrics, MeanTerms, Scored, detection_figures
+from electra_lab.calibration import Calibration, check_policy
+from electra_lab.decisions import LEVELS, calibrate, conversation_rule, level_scores
+from electra_lab.metrics import Collected, DetectionMetrics, MeanTerms, detection_figures
 from electra_lab.models.backbone import load_backbone
 from electra_lab.models.detector import Detection, Detector
+from electra_lab.models.pooling import pooling_named
 from electra_lab.steps import is_logged, total_steps
 from electra_lab.tokenizer import load_tokenizer
 
-LEVELS = ("window", "message", "conversation")  # the order of the thresholds
 FIGURES = ("f1", "average_precision", "auroc", "precision", "recall", "accuracy")
 TERMS = ("window_loss", "attention_loss", "message_loss")
 _MONITORED = ("f1", "average_precision")  # of windows: a checkpoint needs them even where they are not defined
@@ -28,13 +31,19 @@ class ConversationAnomalyDetection(LightningModule):
         backbone: The encoder's name or folder, its tokenizer with it.
         num_speakers: Speakers told apart by a token of their own; the last one is shared by all beyond.
         dropout: In the head that decides about a window.
-        loss: Of a window: focal or cross_entropy.
-        loss_options: The loss's own options, e.g. {gamma: 2, alpha: .25}.
-        attention_weight: Of the term that moves the pooling's attention to the anomalous messages.
+        pooling: What a window is decided by: attention, gated, cls, or noisy_or (its messages' scores, no other head).
+        loss: Of a window: focal, cross_entropy or weighted.
+        loss_options: The loss's own options, e.g. {gamma: 2, alpha: .25}; weighted needs {positive_weight: 24}.
+        attention_supervision: What the pooling's attention is moved to: kl (the anomalous messages), original (the same
+            as earlier work did it), random (any messages, to compare with) or off.
+        attention_weight: Of the term that moves the pooling's attention.
         message_weight: Of the message scores' loss.
         learning_rate: Highest learning rate.
+        layer_decay: Factor of the learning rate from each of the encoder's layers to the one below; 1 = all the same.
         weight_decay: Of matrices and tables; biases and normalisation have none.
         warmup_share: Share of all optimizer steps over which the learning rate rises from 0.
+        threshold_policy: What the thresholds are chosen for on validation: max_f1, max_f2, fpr<=0.01, precision>=0.9.
+        decision: A conversation's score from its windows': max, noisy_or, or K_of_last_N (2_of_last_3).
     """
 
     logged_names = (
@@ -53,37 +62,46 @@ class ConversationAnomalyDetection(LightningModule):
             )
         ),
     )
-    thresholds: Tensor
 
     def __init__(
         self,
         backbone: str,
         num_speakers: int = 2,
         dropout: float = 0.3,
+        pooling: str = "attention",
         loss: str = "focal",
         loss_options: dict[str, float] | None = None,
+        attention_supervision: str = "kl",
         attention_weight: float = 0.5,
         message_weight: float = 1.0,
         learning_rate: float = 2e-5,
+        layer_decay: float = 1.0,
         weight_decay: float = 0.01,
         warmup_share: float = 0.1,
+        threshold_policy: str = "max_f1",
+        decision: str = "max",
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.window_loss = losses.window_loss(loss, loss_options)
-        self.register_buffer("thresholds", torch.full((len(LEVELS),), UNDECIDED))
+        self.attention_loss = losses.attention_supervision(attention_supervision)
+        pooling_named(pooling)
+        if pooling == "cls" and attention_supervision != "off":
+            raise ValueError("the pooling cls looks at no message: give it attention_supervision off")
+        check_policy(threshold_policy)
+        self.rule = conversation_rule(decision)
+        self.calibration = {level: Calibration() for level in LEVELS}  # no buffer: bf16-true would round it
         self.train_terms = MeanTerms(TERMS)
         self.evaluation_terms = MeanTerms(TERMS)
         self.metrics = DetectionMetrics()
         self.detector: Detector | None = None
-        self.test_results: dict[str, dict[str, object]] = {}  # after a test: the figures of each level
-        self.predictions: dict[str, Scored] = {}  # after a test: the scores and labels of each level
-        self.collected: DetectionLevels | None = None  # after a test: the same with message and conversation ids
+        self.collected: Collected | None = None  # after a test: what was said about it
 
     def configure_model(self) -> None:
         if self.detector is None:
             tokenizer = load_tokenizer(self.hparams["backbone"], self.hparams["num_speakers"])
-            self.detector = Detector(load_backbone(self.hparams["backbone"], len(tokenizer)), self.hparams["dropout"])
+            backbone = load_backbone(self.hparams["backbone"], len(tokenizer))
+            self.detector = Detector(backbone, self.hparams["dropout"], self.hparams["pooling"])
 
     def on_fit_start(self) -> None:
         assert self.detector is not None
@@ -108,7 +126,7 @@ class ConversationAnomalyDetection(LightningModule):
         where = (batch.message_labels, batch.window_of_message, num_windows)
         return {
             "window_loss": self.window_loss(detection.window_logits, batch.window_labels),
-            "attention_loss": losses.attention_supervision(detection.message_mass, *where),
+            "attention_loss": self.attention_loss(detection.attention, detection.message_mass, batch),
             "message_loss": losses.message_loss(detection.message_logits, *where),
         }
 
@@ -141,10 +159,10 @@ class ConversationAnomalyDetection(LightningModule):
     def on_validation_epoch_end(self) -> None:
         if self.trainer.sanity_checking:
             return
-        levels = self.metrics.levels()
-        found = [best_f1_threshold(*levels[level]) for level in LEVELS]
-        self.thresholds.copy_(torch.tensor(found))  # before the checkpoint is written: it is saved with the weights
-        self._log_figures("val", self._figures(levels))
+        collected = self.metrics.collect()
+        policy = self.hparams["threshold_policy"]  # before the checkpoint is written: it is saved with the weights
+        self.calibration = calibrate(collected.logits, collected.labels, policy, self.rule)
+        self._log_figures("val", collected)
 
     def on_test_epoch_start(self) -> None:
         self._forget()
@@ -153,16 +171,33 @@ class ConversationAnomalyDetection(LightningModule):
         self._evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
-        levels = self.metrics.levels()
-        self.test_results = self._figures(levels)
-        self.predictions = {level: (scores.cpu(), labels.cpu()) for level, (scores, labels) in levels.items()}
         self.collected = self.metrics.collect()
-        self._log_figures("test", self.test_results)
+        self._log_figures("test", self.collected)
+
+    def scores(self, collected: Collected, is_scaled: bool = True) -> dict[str, NDArray[np.float64]]:
+        """Probabilities of each level; without the temperatures as the network gives them."""
+        temperatures = {level: self.calibration[level].temperature if is_scaled else 1.0 for level in LEVELS}
+        return level_scores(collected.logits, temperatures, self.rule)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["calibration"] = {level: values._asdict() for level, values in self.calibration.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "calibration" not in checkpoint:
+            raise ValueError("the checkpoint has no temperatures: it is of an older electra_lab; fine-tune again")
+        for name in ("threshold_policy", "decision"):
+            chosen, given = checkpoint["hyper_parameters"][name], self.hparams[name]
+            if chosen != given:
+                raise ValueError(f"the checkpoint's thresholds are for {name} {chosen}, not {given}: give {chosen}")
+        self.calibration = {level: Calibration(**checkpoint["calibration"][level]) for level in LEVELS}
 
     def configure_optimizers(self) -> Any:
-        hparams = self.hparams
+        assert self.detector is not None
+        hparams, encoder = self.hparams, self.detector.backbone.encoder
         optimizer = optim.adamw(
-            optim.parameter_groups(self, hparams["weight_decay"]),
+            optim.layerwise_groups(
+                self, encoder, hparams["weight_decay"], hparams["learning_rate"], hparams["layer_decay"]
+            ),
             hparams["learning_rate"],
             precision=str(self.trainer.precision),
         )
@@ -178,24 +213,27 @@ class ConversationAnomalyDetection(LightningModule):
         detection = self(batch)
         self.evaluation_terms.update(self.terms(batch, detection))
         self.metrics.update(
-            detection.window_logits.softmax(1)[:, 1],
+            detection.window_logits,
             batch.window_labels,
             batch.conversation_of_window,
             detection.message_logits,
             batch.message_labels,
             batch.message_ids,
+            batch.window_of_message,
         )
 
     def _forget(self) -> None:
         self.metrics.reset()
         self.evaluation_terms.reset()
 
-    def _figures(self, levels: dict[str, Scored]) -> dict[str, dict[str, object]]:
-        thresholds = dict(zip(LEVELS, self.thresholds.tolist(), strict=True))
-        return {level: detection_figures(*levels[level], thresholds[level]) for level in LEVELS}
-
-    def _log_figures(self, stage: str, figures: dict[str, dict[str, object]]) -> None:
+    def _log_figures(self, stage: str, collected: Collected) -> None:
         """Log what is defined: with one class only most figures are not."""
+        scores = self.scores(collected)
+        figures = {}
+        for level in LEVELS:
+            known = collected.labels[level] >= 0
+            threshold = self.calibration[level].threshold
+            figures[level] = detection_figures(scores[level][known], collected.labels[level][known], threshold)
         values: dict[str, Any] = {f"{stage}/loss": self._total(self.evaluation_terms.compute())}
         for level, prefix in zip(LEVELS, ("", "message_", "conversation_"), strict=True):
             for name in FIGURES:

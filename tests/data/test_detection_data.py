@@ -217,6 +217,110 @@ def test_contiguous(koelectra_folder: Path, path: Path) -> None:
     assert datamodule.summary()["left_out_conversations"] == 4
 
 
+def test_folds(koelectra_folder: Path, path: Path) -> None:
+    tested = []
+    for fold in range(4):
+        datamodule = module(koelectra_folder, path, split="contiguous", fold=fold, num_folds=4, gap=1)
+        tested += [conversation.id for conversation in datamodule.split("test")]
+    assert tested == [f"c{number}" for number in range(24)]
+    with pytest.raises(ValueError, match="a fold is a block of the split 'contiguous'"):
+        ConversationDataModule("x", fold=0)
+
+
+def injected_lines() -> list[dict]:
+    """Forty conversations; three of four have a threat, a curse or something harmless from elsewhere."""
+    lines = conversation_lines(40)
+    for number, line in enumerate(lines):
+        for message in line["messages"]:
+            message["label"] = 0
+        if kind := (None, "threat", "curse", "benign")[number % 4]:
+            foreign = {"text": f"{kind} {number}", "label": int(kind != "benign"), "source": f"s{number}", "kind": kind}
+            line["messages"].insert(5, foreign)
+    return lines
+
+
+def test_held_out_kinds_are_tested_and_never_trained(koelectra_folder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "x.jsonl", injected_lines())
+    plain = module(koelectra_folder, file, validation_share=0.3, test_share=0.3)
+    held = module(koelectra_folder, file, validation_share=0.3, test_share=0.3, held_out_kinds=["curse"])
+    for name in ("train", "validation", "test"):
+        kinds = {message.kind for conversation in held.split(name) for message in conversation.messages}
+        assert kinds == {None, "threat", "benign"} | ({"curse"} if name == "test" else set())
+    assert held.split("test") == plain.split("test")
+    assert held.summary()["left_out_conversations"] == sum(
+        any(message.kind == "curse" for message in conversation.messages)
+        for name in ("train", "validation")
+        for conversation in plain.split(name)
+    )
+
+
+def test_conversations_that_share_a_source_are_not_split(koelectra_folder: Path, tmp_path: Path) -> None:
+    lines = injected_lines()
+    for number in (1, 5):
+        lines[number]["messages"][5]["source"] = "the same"
+    file = write(tmp_path / "x.jsonl", lines)
+    splits = tmp_path / "splits.json"
+    ids = [line["id"] for line in lines]
+    splits.write_text(json.dumps({"train": [*ids[:5], *ids[6:20]], "validation": ids[20:30], "test": [ids[5]]}))
+    with pytest.raises(ValueError, match=r"c5 of test is also in train, there as c1: .* the same source"):
+        module(koelectra_folder, file, splits_file=str(splits))
+
+
+def test_nearly_equal_conversations_are_not_split(koelectra_folder: Path, tmp_path: Path) -> None:
+    lines = conversation_lines()
+    lines[23] = lines[3] | {
+        "id": "copy",
+        "messages": [*lines[3]["messages"][:-1], {"text": "나 이제 간다", "label": 0}],
+    }
+    file = write(tmp_path / "x.jsonl", lines)
+    datamodule = module(koelectra_folder, file, split="contiguous", gap=0)
+    assert "c3" not in {conversation.id for conversation in datamodule.split("train")}
+    assert datamodule.summary()["left_out_conversations"] == 1
+    ids = [line["id"] for line in lines]
+    splits = tmp_path / "splits.json"
+    splits.write_text(json.dumps({"train": ids[:15], "validation": ids[15:20], "test": ids[20:]}))
+    with pytest.raises(ValueError, match="copy of test is also in train, there as c3"):
+        module(koelectra_folder, file, splits_file=str(splits))
+
+
+def test_no_window_of_the_test_has_a_message_of_the_training_unless_windows_are_split(
+    koelectra_folder: Path, path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # defect 1 of the earlier implementation: overlapping windows in training and test
+    def repeated(datamodule: ConversationDataModule) -> float:
+        trained, tested = (
+            [{message.text for message in conversation.messages} for conversation in datamodule.split(name)]
+            for name in ("train", "test")
+        )
+        return sum(not texts.isdisjoint(set().union(*trained)) for texts in tested) / len(tested)
+
+    for split in ("grouped", "contiguous"):
+        datamodule = module(koelectra_folder, path, split=split)
+        assert repeated(datamodule) == 0 and datamodule.summary()["leaky"] is False
+    assert "LEAKY" not in caplog.text
+    leaky = module(koelectra_folder, path, split="windows")
+    assert repeated(leaky) > 0.8 and leaky.summary()["leaky"] is True
+    assert "LEAKY" in caplog.text
+    windows = [leaky.windows(name) for name in ("train", "validation", "test")]
+    assert sum(map(len, windows)) == 24 * 3 and leaky.summary()["left_out_conversations"] == 0
+    assert all(len(conversation.messages) == 10 for part in windows for conversation in part.conversations)
+    again = module(koelectra_folder, path, split="windows", seed=1, splits_file=str(leaky.write_splits(tmp_path)))
+    assert again.split("test") == leaky.split("test")
+
+
+def test_targets_are_of_the_messages_that_are_there(koelectra_folder: Path, path: Path) -> None:
+    # defect 3: messages were dropped, doubled and cut off, and the targets of ten messages kept
+    datamodule = module(koelectra_folder, path, augmentation=1.0, max_length=64)
+    sizes = set()
+    for epoch in range(3):
+        for batch in everything(datamodule, "train", epoch):
+            present = sorted({place for place in batch.message_of_token.tolist() if place >= 0})
+            assert present == list(range(len(batch.message_labels))) and batch.cu_seq_lens[-1] <= 64
+            assert batch.window_labels.tolist() == [batch.message_labels.max().item()]
+            sizes.add(len(present))
+    assert len(sizes) > 3
+
+
 def test_summary(koelectra_folder: Path, path: Path, tmp_path: Path) -> None:
     assert module(koelectra_folder, path, split="contiguous", gap=0).summary()["test"] == {
         "conversations": 4,  # c20 to c23: c21 is anomalous, in both its messages, in all three windows
@@ -267,7 +371,7 @@ def test_unlabelled_messages_are_marked_unknown(koelectra_folder: Path, tmp_path
 
 
 def test_unknown_split_is_refused() -> None:
-    with pytest.raises(ValueError, match="grouped, contiguous"):
+    with pytest.raises(ValueError, match="grouped, contiguous, windows"):
         ConversationDataModule("x", split="random")
 
 

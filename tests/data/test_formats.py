@@ -74,18 +74,22 @@ def test_modified(tmp_path: Path) -> None:
     assert one(write(tmp_path / "object.json", item)).messages == expected
     item["utterance"][1] |= {"speaker_id": 2, "label": True}
     assert one(write(tmp_path / "speaker.json", [item])).messages[1] == Message("우표", "2", 1)
+    item["utterance"][0] |= {"source": "chatbot-3", "kind": "benign"}
+    assert one(write(tmp_path / "foreign.json", [item])).messages[0] == Message(
+        "형 왔어", None, 0, source="chatbot-3", kind="benign"
+    )
 
 
 def test_jsonl(tmp_path: Path) -> None:
     lines = [
         {"id": "a", "messages": ["하나", "", {"text": "둘", "speaker": "민수", "label": 1, "time": "9:00"}]},
-        {"messages": []},
+        {"messages": [{"text": "셋", "source": "dktc-1", "kind": "threat"}]},
     ]
     path = tmp_path / "x.jsonl"
     path.write_text("\ufeff" + "\n\n".join(json.dumps(line) for line in lines), encoding="utf-8")
     assert list(read_conversations([path])) == [
         Conversation("a", (Message("하나"), Message("둘", "민수", 1, "9:00")), str(path)),
-        Conversation("x.3", (), str(path)),
+        Conversation("x.3", (Message("셋", source="dktc-1", kind="threat"),), str(path)),
     ]
 
 
@@ -150,6 +154,8 @@ def test_latin1_is_not_taken_for_cp949(tmp_path: Path) -> None:
         ('{"messages": [{"text": ["비밀"]}]}', "E108", "line 1/messages/0/text"),
         ('{"messages": ["a", {"text": "비밀", "label": "false"}]}', "E113", "line 1/messages/1/label"),
         ('{"messages": [{"text": "비밀", "label": 2}]}', "E113", "line 1/messages/0/label"),
+        ('{"messages": [{"text": "비밀", "source": 7}]}', "E108", "line 1/messages/0/source"),
+        ('{"id": "x", "utterance": [{"form": "비밀", "kind": []}]}', "E108", "/utterance/0/kind"),
         ('{"id": "x", "utterance": [{"label": 0}]}', "E109", "/utterance/0"),
         ('{"id": "x", "utterance": {}}', "E108", "/utterance"),
         ('[{"id": "x", "utterance": [{"form": "비밀", "label": 0.0}]}]', "E113", "/0/utterance/0/label"),

@@ -7,7 +7,8 @@ import pytest
 
 from electra_lab.data.conversation import Conversation, Message
 from electra_lab.data.korean import COPULA, PARTICLE, Noun
-from electra_lab.data.nouns import ModifiedConversation, modify, replaced, write_modified
+from electra_lab.data.modified_writer import ModifiedConversation, write_modified
+from electra_lab.data.nouns import modify, replaced
 
 NOUNS = ["배추", "사탕", "우산", "기차", "달력", "노래", "연필", "구름", "의자", "호박", "안경", "바다"]
 PATTERN = re.compile(rf"({'|'.join(NOUNS)})(은|는|이|가|을|를|으로|로|에서|도)?(?:(예요|이에요|였어|이었어))?(?!\w)")
@@ -158,8 +159,8 @@ def test_written_form(tmp_path: Path) -> None:
     result = modified(share=0.5)
     numbers = write_modified(result, tmp_path / "new")
     assert len(list((tmp_path / "new").iterdir())) == numbers["conversations"] == 12
-    assert numbers["modified_conversations"] == 6
-    assert numbers["modified_messages"] == sum(m.label for after in result for m in after.conversation.messages)
+    assert numbers["anomalous_conversations"] == 6
+    assert numbers["anomalous_messages"] == sum(m.label for after in result for m in after.conversation.messages)
     for after in result:
         (content,) = json.loads((tmp_path / "new" / f"{after.conversation.id}.json").read_text(encoding="utf-8"))
         assert content["id"] == after.conversation.id

@@ -3,9 +3,10 @@ import torch
 from transformers import ElectraConfig
 
 from electra_lab.batches import ConversationBatch
-from electra_lab.losses import attention_supervision, message_loss
+from electra_lab.losses import attention_supervision, message_loss, window_loss
 from electra_lab.models.backbone import backbone_from_config
 from electra_lab.models.detector import Detector
+from electra_lab.models.pooling import POOLINGS
 
 # Windows as lists of messages: (ids without [CLS] and [SEP], label)
 Window = list[tuple[list[int], int]]
@@ -46,8 +47,7 @@ def batch_of(windows: list[Window]) -> ConversationBatch:
     )
 
 
-@pytest.fixture
-def detector() -> Detector:
+def detector_of(pooling: str) -> Detector:
     torch.manual_seed(0)
     config = ElectraConfig(
         vocab_size=40,
@@ -58,16 +58,23 @@ def detector() -> Detector:
         intermediate_size=48,
         max_position_embeddings=32,
     )
-    return Detector(backbone_from_config(config)).eval()
+    return Detector(backbone_from_config(config), pooling=pooling).eval()
+
+
+@pytest.fixture
+def detector() -> Detector:
+    return detector_of("attention")
 
 
 def test_the_head_has_the_stated_sizes(detector: Detector) -> None:
     assert [tuple(p.shape) for p in detector.head.parameters() if p.ndim == 2] == [(32, 32), (16, 32), (2, 16)]
-    kinds = [type(layer).__name__ for layer in detector.head]
+    kinds = [type(layer).__name__ for layer in detector.head.children()]
     assert kinds == ["Linear", "LayerNorm", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
 
 
-def test_a_window_scores_the_same_in_any_company(detector: Detector) -> None:
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_window_scores_the_same_in_any_company(pooling: str) -> None:
+    detector = detector_of(pooling)
     together = detector(batch_of(WINDOWS))
     assert together.window_logits.shape == (3, 2)
     assert together.message_logits.shape == together.message_mass.shape == (6,)
@@ -115,17 +122,46 @@ def test_message_scores_can_all_be_low(detector: Detector) -> None:
     assert detector(batch_of(WINDOWS[1:2])).message_logits.sigmoid().max() < 1e-6  # attention always sums to 1
 
 
-def test_every_parameter_is_trained(detector: Detector) -> None:
+TRAINED_BY = [("attention", "kl"), ("gated", "kl"), ("cls", "off"), ("noisy_or", "kl"), ("noisy_or", "off")]
+
+
+@pytest.mark.parametrize(("pooling", "supervision"), TRAINED_BY)
+def test_every_parameter_is_trained(pooling: str, supervision: str) -> None:
     # DistributedDataParallel stops at a parameter without gradient.
-    batch = batch_of(WINDOWS)
+    batch, detector = batch_of(WINDOWS), detector_of(pooling)
     detection = detector.train()(batch)
-    attention = attention_supervision(detection.message_mass, batch.message_labels, batch.window_of_message, 3)
-    (detection.window_logits.sum() + detection.message_logits.sum() + attention.sum()).backward()
+    attention = attention_supervision(supervision)(detection.attention, detection.message_mass, batch)
+    window = window_loss("focal")(detection.window_logits, batch.window_labels)
+    message = message_loss(detection.message_logits, batch.message_labels, batch.window_of_message, 3)
+    (window + attention + message).sum().backward()
     assert [name for name, parameter in detector.named_parameters() if parameter.grad is None] == []
+    assert all(parameter.grad.isfinite().all() for parameter in detector.parameters() if parameter.grad is not None)
 
 
-def test_bfloat16_autocast_keeps_the_outputs_in_float32(detector: Detector) -> None:
+def test_the_window_of_a_noisy_or_is_decided_by_its_messages() -> None:
+    detector = detector_of("noisy_or")
+    torch.nn.init.normal_(detector.message_head.weight)
     batch = batch_of(WINDOWS)
+    detection = detector(batch)
+    clean = 1 - detection.message_logits.sigmoid()
+    expected = 1 - torch.stack([clean[:3].prod(), clean[3:5].prod(), clean[5]])
+    torch.testing.assert_close(detection.window_logits.softmax(1)[:, 1], expected)
+    torch.testing.assert_close(detection.message_mass[:3].sum(), torch.tensor(1.0))
+    assert detection.attention[batch.message_of_token < 0].abs().max() == 0
+    assert detection.attention[batch.message_of_token == 3].unique().numel() == 1
+    assert len(list(detector.head.parameters())) == 0
+
+
+def test_cls_sees_the_first_token_alone() -> None:
+    batch = batch_of(WINDOWS)
+    detection = detector_of("cls")(batch)
+    assert detection.attention.nonzero()[:, 0].tolist() == batch.cu_seq_lens[:-1].tolist()
+    assert detection.message_mass.abs().max() == 0
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_bfloat16_autocast_keeps_the_outputs_in_float32(pooling: str) -> None:
+    batch, detector = batch_of(WINDOWS), detector_of(pooling)
     with torch.autocast("cpu", torch.bfloat16):
         detection = detector(batch)
     assert {values.dtype for values in detection} == {torch.float32}

@@ -68,8 +68,9 @@ def test_precision_recall_by_hand(drawn: list[Figure], tmp_path: Path) -> None:
 
 
 def test_roc_by_hand(drawn: list[Figure], tmp_path: Path) -> None:
-    figures.roc({"conversation": (SCORES, LABELS)}, tmp_path / "roc.png")
-    assert legend(drawn[0]) == ["conversations: AUROC 0.750 (n = 4)"]  # three of the four pairs are in order
+    intervals = {"conversation": {"auroc": [0.5, 1.0]}}
+    figures.roc({"conversation": (SCORES, LABELS)}, tmp_path / "roc.png", intervals)
+    assert legend(drawn[0]) == ["conversations: AUROC 0.750 [0.500, 1.000] (n = 4)"]  # three of four pairs in order
     chance, curve = drawn[0].axes[0].lines
     assert list(chance.get_ydata()) == [0, 1]
     assert list(zip(curve.get_xdata(), curve.get_ydata(), strict=True)) == [

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -7,7 +8,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from electra_lab.batches import ConversationBatch
-from electra_lab.tasks.detection import LEVELS, ConversationAnomalyDetection
+from electra_lab.calibration import Calibration
+from electra_lab.decisions import LEVELS
+from electra_lab.tasks.detection import ConversationAnomalyDetection
 from electra_lab.tokenizer import MESSAGE_TOKEN, load_tokenizer, speaker_tokens
 
 NUM_MESSAGES = 4  # of a window
@@ -122,17 +125,68 @@ def test_thresholds_are_of_the_validation_and_travel_with_the_weights(
     trained: tuple[Trainer, Path], koelectra_folder: Path, tmp_path: Path
 ) -> None:
     path = trained[1]
-    saved = torch.load(path, weights_only=True)["state_dict"]["thresholds"]
-    assert saved.shape == (3,) and (saved[:2] != 0.5).all()
+    saved = torch.load(path, weights_only=True)["calibration"]
+    assert list(saved) == list(LEVELS) and all(saved[level]["threshold"] != 0.5 for level in LEVELS[:2])
+    assert saved["message"]["temperature"] not in (0.05, 1.0, 20.0)
+    assert saved["conversation"] == Calibration()._asdict()  # one class only
     task = task_of(koelectra_folder)
     test = batches(koelectra_folder, 2, seed=9)
     trainer_of(tmp_path).test(task, loader(test), ckpt_path=path, weights_only=True, verbose=False)
-    assert [task.test_results[level]["threshold"] for level in LEVELS] == saved.tolist()
-    assert task.test_results["message"]["f1"] == 1
-    assert task.test_results["message"]["num"] == 2 * 4 * NUM_MESSAGES
-    assert task.test_results["conversation"]["f1"] is None  # one class only
-    assert [len(task.predictions[level][0]) for level in LEVELS] == [8, 32, 4]
+    assert {level: values._asdict() for level, values in task.calibration.items()} == saved  # not a bit is rounded
     assert task.collected is not None and task.collected.message_ids.tolist() == list(range(32))
+    scores = task.scores(task.collected)
+    assert [len(scores[level]) for level in LEVELS] == [8, 32, 4]
+    alarms = scores["message"] >= saved["message"]["threshold"]
+    assert alarms.tolist() == (task.collected.labels["message"] == 1).tolist()
+    unscaled = task.scores(task.collected, is_scaled=False)
+    logits = np.log(unscaled["message"] / (1 - unscaled["message"]))
+    expected = 1 / (1 + np.exp(-logits / saved["message"]["temperature"]))
+    assert scores["message"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_test_changes_no_threshold(trained: tuple[Trainer, Path], koelectra_folder: Path, tmp_path: Path) -> None:
+    """Thresholds once were 0.5, or swept on the test itself: with all labels turned round they stay what they were."""
+    task = ConversationAnomalyDetection.load_from_checkpoint(trained[1], weights_only=True)
+    chosen = dict(task.calibration)
+    turned = [
+        batch._replace(message_labels=1 - batch.message_labels, window_labels=1 - batch.window_labels)
+        for batch in batches(koelectra_folder, 2, seed=9)
+    ]
+    trainer_of(tmp_path).test(task, loader(turned), verbose=False)
+    assert task.calibration == chosen
+    trainer_of(tmp_path).validate(task, loader(turned), verbose=False)
+    assert task.calibration != chosen
+
+
+def test_half_precision_rounds_no_threshold(trained: tuple[Trainer, Path], koelectra_folder: Path) -> None:
+    """As a buffer of a module in bf16, which `precision: bf16-true` makes, a threshold would have three digits."""
+    saved = torch.load(trained[1], weights_only=True)
+    task = task_of(koelectra_folder).to(torch.bfloat16)
+    task.on_load_checkpoint(saved)
+    task.to(torch.bfloat16)
+    again: dict[str, dict[str, dict[str, float]]] = {}
+    task.on_save_checkpoint(again)
+    assert again["calibration"] == saved["calibration"]
+    for level in LEVELS[:2]:
+        threshold = again["calibration"][level]["threshold"]
+        assert float(torch.tensor(threshold).bfloat16()) != threshold
+
+
+def test_thresholds_of_another_decision_are_not_used(trained: tuple[Trainer, Path], koelectra_folder: Path) -> None:
+    for options, expected in (
+        ({"decision": "noisy_or"}, "decision max, not noisy_or"),
+        ({"threshold_policy": "fpr<=0.01"}, "threshold_policy max_f1, not fpr<=0.01"),
+    ):
+        with pytest.raises(ValueError, match=expected):
+            task_of(koelectra_folder, **options).on_load_checkpoint(torch.load(trained[1], weights_only=True))
+
+
+def test_a_checkpoint_without_temperatures_is_refused(trained: tuple[Trainer, Path], tmp_path: Path) -> None:
+    old = torch.load(trained[1], weights_only=True)
+    del old["calibration"]
+    torch.save(old, tmp_path / "old.ckpt")
+    with pytest.raises(ValueError, match="older electra_lab; fine-tune again"):
+        ConversationAnomalyDetection.load_from_checkpoint(tmp_path / "old.ckpt", weights_only=True)
 
 
 def test_a_checkpoint_opens_without_naming_its_settings(trained: tuple[Trainer, Path], koelectra_folder: Path) -> None:
@@ -177,7 +231,7 @@ def test_the_sanity_check_chooses_no_threshold(koelectra_folder: Path, tmp_path:
     made = batches(koelectra_folder, 2)
     trainer = trainer_of(tmp_path, max_steps=0, num_sanity_val_steps=2)
     trainer.fit(task, loader(made), loader(made))
-    assert task.thresholds.tolist() == [0.5, 0.5, 0.5]
+    assert task.calibration == dict.fromkeys(LEVELS, Calibration())
 
 
 def test_monitored_names_exist_where_they_are_not_defined(koelectra_folder: Path, tmp_path: Path) -> None:
@@ -193,9 +247,13 @@ def test_monitored_names_exist_where_they_are_not_defined(koelectra_folder: Path
     assert "val/auroc" not in values and "val/message_f1" not in values
 
 
-def test_an_unknown_loss_is_refused_before_anything_is_loaded() -> None:
+def test_an_unknown_loss_policy_or_decision_is_refused_before_anything_is_loaded() -> None:
     with pytest.raises(ValueError, match="focal, cross_entropy"):
         ConversationAnomalyDetection("nobody/has-this", loss="hinge")
+    with pytest.raises(ValueError, match="known are max_f1, max_f2"):
+        ConversationAnomalyDetection("nobody/has-this", threshold_policy="best")
+    with pytest.raises(ValueError, match="known are max, noisy_or"):
+        ConversationAnomalyDetection("nobody/has-this", decision="mean")
 
 
 def test_the_tokens_of_messages_and_speakers_have_rows(koelectra_folder: Path) -> None:

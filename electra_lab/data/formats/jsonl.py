@@ -1,11 +1,11 @@
-"""Generic JSON Lines: a conversation a line, `{"id", "messages": [text or {"text", "speaker", "label", "time"}]}`."""
+"""Generic JSON Lines: a conversation a line, `{"id", "messages": [text or object]}`, an object having "text"."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from electra_lab.data.conversation import Conversation, Message
-from electra_lab.data.formats.nikl import label, speaker
+from electra_lab.data.formats.nikl import label, speaker, string_or_none
 from electra_lab.data.formats.strict_json import decoded, expect, parsed
 from electra_lab.data.text import without_surrogates
 
@@ -45,4 +45,6 @@ def _message(value: Any, path: Path, pointer: str) -> Message:
         speaker=speaker(value.get("speaker"), path, f"{pointer}/speaker"),
         label=label(value.get("label"), path, f"{pointer}/label"),
         time=None if (time := value.get("time")) is None else str(time),
+        source=string_or_none(value.get("source"), path, f"{pointer}/source"),
+        kind=string_or_none(value.get("kind"), path, f"{pointer}/kind"),
     )

@@ -48,6 +48,8 @@ def utterances(value: Any, path: Path, pointer: str) -> tuple[Message, ...]:
                     speaker=speaker(item.get("speaker_id"), path, f"{place}/speaker_id"),
                     label=label(item.get("label"), path, f"{place}/label"),
                     time=None if (time := item.get("time")) is None else str(time),
+                    source=string_or_none(item.get("source"), path, f"{place}/source"),
+                    kind=string_or_none(item.get("kind"), path, f"{place}/kind"),
                 )
             )
     return tuple(messages)
@@ -60,6 +62,11 @@ def speaker(value: Any, path: Path, pointer: str) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return for_model(expect(value, str, path, pointer)).strip()
+
+
+def string_or_none(value: Any, path: Path, pointer: str) -> str | None:
+    """A string that need not be there; anything else is E108."""
+    return None if value is None else str(expect(value, str, path, pointer))
 
 
 def label(value: Any, path: Path, pointer: str) -> int | None:

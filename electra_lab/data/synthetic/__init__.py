@@ -2,5 +2,6 @@
 
 from electra_lab.data.synthetic.chat import conversations
 from electra_lab.data.synthetic.prose import documents
+from electra_lab.data.synthetic.sources import sources
 
-__all__ = ["conversations", "documents"]
+__all__ = ["conversations", "documents", "sources"]

@@ -61,6 +61,11 @@ def everyday_lines(rng: np.random.Generator) -> list[str]:
     return [_colloquial(rng, line.text) for line in lines]
 
 
+def coded_lines(rng: np.random.Generator) -> list[str]:
+    """A coded exchange alone."""
+    return [_colloquial(rng, line.text) for line in _coded(rng) if line.label]
+
+
 def _conversation(rng: np.random.Generator, index: int) -> Conversation:
     coded = _coded(rng) if rng.random() < _CODED_SHARE else []
     num_honest = int(rng.integers(12, 46)) - len(coded)
