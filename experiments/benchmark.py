@@ -1,0 +1,247 @@
+"""The injection benchmark: detectors beside baselines over folds and seeds, with intervals, a gate and a leaky row.
+
+    python -m experiments.benchmark --backbone runs/pretrain/tiny/discriminator --output runs/benchmark
+    python -m experiments.benchmark --hosts NIKL_FOLDER --positives threats.jsonl --held_out curses.jsonl \
+        --harmless benign.jsonl --backbone FOLDER --seeds 1 2 3 --processes 2 --output runs/benchmark
+
+Without data, made-up conversations and texts take part. Corpora are made once (experiments/injected.py), the rows of a
+YAML (experiments/benchmark.yaml, experiments/ablation.yaml) are trained for every fold and seed (experiments/table.py;
+a call that was interrupted goes on), all are scored by one evaluator and one policy. A row with the option `corpus:
+without-hard-negatives` is trained without harmless insertions and tested with them. Leaves table.md, table.csv,
+results.json and table.png.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from electra_lab.data.conversation import Conversation
+from electra_lab.data.formats import read_conversations
+from electra_lab.data.labelled_windows import LabelledWindows
+from electra_lab.data.parts import Part, part_of
+from electra_lab.data.sources import read_sources
+from electra_lab.data.splits import load
+from electra_lab.evaluation import Figures, Scores, evaluate
+from electra_lab.inference import TrainedDetector, load_model_for_inference, predict_conversation
+from electra_lab.zero_shot import load_zero_shot
+from experiments.baselines import baselines
+from experiments.benchmark_report import FIGURES, LEAKY, Result, report
+from experiments.injected import CONVERSATIONS, HELD_OUT, SPLITS, Injected, Texts, build
+from experiments.keywords import read_keywords
+from experiments.table import Cell, Done, cells, read, run
+
+_CORPORA = {"plain": True, "without-hard-negatives": False}  # name -> harmless insertions in training
+_TEST, _UNSEEN = "test", "held-out kinds"
+
+
+class Fold(NamedTuple):
+    """The parts of a fold as the detectors cut them into windows."""
+
+    train: Part
+    validation: Part
+    tests: dict[str, Part]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing; write and print the report."""
+    options = _options(arguments)
+    try:
+        print(benchmark(options))
+    except (ValueError, OSError) as error:
+        sys.exit(f"experiments.benchmark: {error}")
+
+
+def benchmark(options: argparse.Namespace) -> str:
+    """Corpora, runs, scores, report."""
+    specification = _specification(options)
+    todo = [
+        cell
+        for corpus, rows in _rows_by_corpus(specification["rows"]).items()
+        for cell in cells({**specification, "rows": rows}, _variants(options, corpus))
+    ]
+    done = run(todo, FIGURES, options.output, options.processes)
+    order = list(specification["rows"])
+    results = _leaky(done) + _detectors(done, options) if done else []
+    results.sort(key=lambda result: order.index(result.row))
+    if not results:
+        raise ValueError(f"no run came to its end; see {options.output / 'logs'}")
+    folds = {fold: _fold(options, fold, _tokenising(done)) for fold in options.folds}
+    results = _baselines(folds, options) + results
+    return report(results, {name: [fold.tests[name] for fold in folds.values()] for name in _tests(options)}, options)
+
+
+def detector_scores(model: TrainedDetector, part: Part) -> Scores:
+    """Scores of a trained detector; windows are cut as the part's."""
+    found = [predict_conversation(model, model.tokenizer, conversation.messages) for conversation in part.conversations]
+    return Scores(
+        message=np.array([message.score for conversation in found for message in conversation.messages]),
+        window=np.array([window.score for conversation in found for window in conversation.windows]),
+        conversation=np.array([conversation.score for conversation in found]),
+    )
+
+
+def _detectors(done: Sequence[Done], options: argparse.Namespace) -> list[Result]:
+    results = []
+    for cell, folder, _ in (entry for entry in done if not _is_leaky(entry.cell)):
+        model, _tokenizer = load_model_for_inference(folder / "detector")
+        fold = _fold(options, int(cell.variant), model)
+        for name, part in fold.tests.items():
+            scores = detector_scores(model, part)
+            figures = evaluate(part, scores, model.settings.thresholds, draws=1)
+            results.append(Result(cell.row, name, int(cell.variant), cell.seed, scores, figures))
+    return results
+
+
+def _leaky(done: Sequence[Done]) -> list[Result]:
+    """What runs with leaking splits say of themselves; their test is not that of the others."""
+    return [
+        Result(cell.row, LEAKY, int(cell.variant), cell.seed, None, _tested(folder))
+        for cell, folder, _ in done
+        if _is_leaky(cell)
+    ]
+
+
+def _baselines(folds: Mapping[int, Fold], options: argparse.Namespace) -> list[Result]:
+    keywords = read_keywords(options.keywords) if options.keywords else None
+    zero_shot = load_zero_shot(options.discriminator, options.max_length) if options.discriminator else None
+    results = []
+    for number, fold in folds.items():
+        found = baselines(fold.train, fold.validation, keywords, zero_shot)
+        for row, baseline in found.items():
+            for test, part in fold.tests.items():
+                scores = baseline.scores(part)
+                figures = evaluate(part, scores, baseline.thresholds, draws=1)
+                results.append(Result(row, test, number, None, scores, figures))
+    return sorted(results, key=lambda result: list(found).index(result.row))
+
+
+def _fold(options: argparse.Namespace, fold: int, model: TrainedDetector) -> Fold:
+    """The parts of a fold with hard negatives in its training, cut into windows as a detector does."""
+    folder = _corpus(options, "plain", fold)
+    conversations = list(read_conversations([str(folder / CONVERSATIONS)]))
+    splits = load(folder / SPLITS, conversations)
+    train, validation, test = (_part([conversations[index] for index in indices], model) for indices in splits)
+    tests = {_TEST: test}
+    if options.held_out or not options.positives:
+        tests[_UNSEEN] = _part(list(read_conversations([str(folder / HELD_OUT)])), model)
+    return Fold(train, validation, tests)
+
+
+def _part(conversations: list[Conversation], model: TrainedDetector) -> Part:
+    return part_of(LabelledWindows(conversations, model.encoder))
+
+
+def _tests(options: argparse.Namespace) -> list[str]:
+    return [_TEST, _UNSEEN] if options.held_out or not options.positives else [_TEST]
+
+
+def _variants(options: argparse.Namespace, corpus: str) -> dict[str, dict[str, object]]:
+    """Options of every fold."""
+    folders = {fold: _corpus(options, corpus, fold) for fold in options.folds}
+    return {
+        str(fold): {"data.paths": [str(folder / CONVERSATIONS)], "data.splits_file": str(folder / SPLITS)}
+        for fold, folder in folders.items()
+    }
+
+
+def _corpus(options: argparse.Namespace, corpus: str, fold: int) -> Path:
+    if corpus not in _CORPORA:
+        raise ValueError(f"no corpus is called {corpus!r}; there are {', '.join(_CORPORA)}")
+    settings = Injected(
+        options.num_folds,
+        options.host_messages,
+        share=options.share,
+        train_share=options.train_share,
+        harmless_in_training=_CORPORA[corpus],
+    )
+    folder = options.output / "corpora" / f"{corpus}-{fold}"
+    files = (options.hosts, options.positives, options.harmless, options.held_out)
+    return build(_texts(*(tuple(paths) if paths else None for paths in files)), fold, settings, folder)
+
+
+@cache
+def _texts(
+    hosts: tuple[str, ...] | None,
+    positives: tuple[str, ...] | None,
+    harmless: tuple[str, ...] | None,
+    held_out: tuple[str, ...] | None,
+) -> Texts:
+    """Hosts and sources from files; made up where none are given, with one kind held out."""
+    from electra_lab.data import synthetic
+
+    clean = (
+        list(read_conversations(list(hosts)))
+        if hosts
+        else [conversation for conversation in synthetic.conversations(seed=0) if not conversation.is_anomalous]
+    )
+    if positives:
+        return Texts(clean, *(read_sources(list(paths or ())) for paths in (positives, harmless, held_out)))
+    anomalous, foreign = synthetic.sources(seed=0)
+    unseen = max(source.kind for source in anomalous)
+    parted = ([source for source in anomalous if (source.kind == unseen) is held] for held in (False, True))
+    known, unknown = parted
+    return Texts(clean, known, foreign, unknown)
+
+
+def _rows_by_corpus(rows: Mapping[str, Mapping[str, object] | None]) -> dict[str, dict[str, dict[str, object]]]:
+    """Rows by the corpus that they are trained on, without that option."""
+    parted: dict[str, dict[str, dict[str, object]]] = {}
+    for row, options in rows.items():
+        left = dict(options or {})
+        parted.setdefault(str(left.pop("corpus", "plain")), {})[row] = left
+    return parted
+
+
+def _specification(options: argparse.Namespace) -> dict[str, Any]:
+    content = read(options.rows, {"figures": FIGURES})
+    content["seeds"] = options.seeds
+    content["options"] = {**content["options"], "model.backbone": options.backbone}
+    return content
+
+
+def _is_leaky(cell: Cell) -> bool:
+    return cell.options.get("data.split") == "windows"
+
+
+def _tested(folder: Path) -> dict[str, Figures]:
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return dict(results["test"])
+
+
+def _tokenising(done: Sequence[Done]) -> TrainedDetector:
+    """A detector whose encoder cuts windows as all of them do."""
+    return load_model_for_inference(done[0].folder / "detector")[0]
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--backbone", required=True, help="the encoder that is fine-tuned")
+    parser.add_argument("--output", type=Path, required=True, help="folder of corpora, runs and report")
+    parser.add_argument("--rows", type=Path, default=Path("experiments/benchmark.yaml"), help="what is trained")
+    parser.add_argument("--hosts", nargs="+", help="conversations to insert into")
+    parser.add_argument("--positives", nargs="+", help="JSONL of anomalous texts")
+    parser.add_argument("--harmless", nargs="+", help="JSONL of foreign but harmless texts")
+    parser.add_argument("--held_out", nargs="+", help="JSONL of anomalous texts of kinds that are never trained on")
+    parser.add_argument("--num_folds", type=int, default=5)
+    parser.add_argument("--folds", type=int, nargs="+", help="only these, from 0")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--share", type=float, default=0.15, help="of the test conversations that are anomalous")
+    parser.add_argument("--train_share", type=float, default=3.0, help="anomalous insertions a training conversation")
+    parser.add_argument("--host_messages", type=int, default=40, help="longer hosts are cut")
+    parser.add_argument("--keywords", type=Path, help="YAML list of terms")
+    parser.add_argument("--discriminator", help="pretrained discriminator for the row without labels")
+    parser.add_argument("--max_length", type=int, default=128, help="tokens that it was pretrained with")
+    parser.add_argument("--processes", type=int, default=1, help="runs at a time")
+    options = parser.parse_args(arguments)
+    options.folds = options.folds or list(range(options.num_folds))
+    return options
+
+
+if __name__ == "__main__":
+    main()

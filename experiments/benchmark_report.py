@@ -1,0 +1,133 @@
+"""What came out of the injection benchmark: tables, the gate against the linear baseline, a picture, all figures."""
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from electra_lab.data.parts import Part
+from electra_lab.evaluation import Figures, Scores
+from experiments.baselines import PER_MESSAGE
+from experiments.folds import difference_over_folds, mean_over_folds
+from experiments.table import mean_and_spread, picture
+
+LEAKY = "leaky"  # the test of runs whose splits leak
+FIGURES = {
+    "message AP": ("test", "message", "average_precision"),
+    "window AP": ("test", "window", "average_precision"),
+    "conversation AP": ("test", "conversation", "average_precision"),
+    "message recall at 1 % FPR": ("test", "message", "recall_at_fpr_1"),
+    "hit@1": ("test", "message", "hit_at_1"),
+    "window F1": ("test", "window", "f1"),
+    "harmless windows alarmed": ("test", "window", "false_positive_rate_harmless"),
+    "window ECE": ("test", "window", "ece"),
+}
+_LEVELS = ("window", "message", "conversation")
+
+
+class Result(NamedTuple):
+    """One model of one fold on one test."""
+
+    row: str
+    test: str
+    fold: int
+    seed: int | None  # None of what has no seed
+    scores: Scores | None  # None of a leaky run
+    figures: Mapping[str, Figures]
+
+
+def report(results: Sequence[Result], parts: Mapping[str, Sequence[Part]], options: argparse.Namespace) -> str:
+    """Write table.md, table.csv, results.json and table.png; returns the Markdown."""
+    lines = [_what(parts, options)]
+    for test in dict.fromkeys(result.test for result in results):
+        of_test = [result for result in results if result.test == test]
+        lines += [f"## {test}", "", *_table(of_test), ""]
+    lines += ["## Against the linear model of messages", "", *gate(results, parts), ""]
+    text = "\n".join(lines)
+    (options.output / "table.md").write_text(text, encoding="utf-8")
+    _write_csv(results, options.output / "table.csv")
+    record = [{"row": r.row, "test": r.test, "fold": r.fold, "seed": r.seed, "figures": r.figures} for r in results]
+    (options.output / "results.json").write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+    main_test = [result for result in results if result.test != LEAKY]
+    picture(_values([result for result in main_test if result.test == main_test[0].test]), options.output / "table.png")
+    return text
+
+
+def gate(results: Sequence[Result], parts: Mapping[str, Sequence[Part]]) -> list[str]:
+    """Paired differences of average precision to the linear model of messages, with 95 % intervals, as lines."""
+    lines = [
+        "| test | row | level | average precision [95 %] | difference [95 %] | lower end above 0 |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for test, of_folds in parts.items():
+        linear = _scores(results, PER_MESSAGE, test, len(of_folds))
+        for row in dict.fromkeys(result.row for result in results if result.test == test and result.seed is not None):
+            ours = _scores(results, row, test, len(of_folds))
+            if not all(ours):
+                lines.append(f"| {test} | {row} | | a fold is missing | | |")
+                continue
+            for level in _LEVELS:
+                value, *ends = mean_over_folds(of_folds, ours, level, "average_precision")
+                difference, low, high = difference_over_folds(of_folds, ours, linear, level)
+                lines.append(
+                    f"| {test} | {row} | {level} | {value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}] | "
+                    f"{difference:+.3f} [{low:+.3f}, {high:+.3f}] | {'yes' if low > 0 else 'no'} |"
+                )
+    return lines
+
+
+def _what(parts: Mapping[str, Sequence[Part]], options: argparse.Namespace) -> str:
+    """One paragraph: what was tested on, with the prevalence that every figure stands for."""
+    described = []
+    for test, of_folds in parts.items():
+        conversations = [conversation for part in of_folds for conversation in part.conversations]
+        labels = np.concatenate([part.labels for part in of_folds])
+        anomalous = np.mean([conversation.is_anomalous for conversation in conversations])
+        described.append(
+            f"{test}: {len(conversations)} conversations, {100 * anomalous:.1f} % anomalous; {len(labels)} messages, "
+            f"{100 * np.mean(labels == 1):.2f} % anomalous"
+        )
+    folds = f"{len(options.folds)} of {options.num_folds} contiguous folds, seeds {', '.join(map(str, options.seeds))}"
+    return f"{folds}. " + ". ".join(described) + ". Thresholds: max F1 on validation. Mean ± sd over runs.\n"
+
+
+def _table(results: Sequence[Result]) -> list[str]:
+    lines = ["| | " + " | ".join(FIGURES) + " | runs |", "| --- |" + " ---: |" * (len(FIGURES) + 1)]
+    for row, columns in _values(results).items():
+        number = sum(result.row == row for result in results)
+        lines.append(f"| {row} | " + " | ".join(map(mean_and_spread, columns.values())) + f" | {number} |")
+    return lines
+
+
+def _values(results: Sequence[Result]) -> dict[str, dict[str, list[float | None]]]:
+    rows = dict.fromkeys(result.row for result in results)
+    return {
+        row: {name: [_figure(result, name) for result in results if result.row == row] for name in FIGURES}
+        for row in rows
+    }
+
+
+def _figure(result: Result, name: str) -> float | None:
+    _, level, figure = FIGURES[name]
+    value = result.figures.get(level, {}).get(figure)
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _scores(results: Sequence[Result], row: str, test: str, num_folds: int) -> list[list[Scores]]:
+    """Scores of a row by fold, in the order of the folds."""
+    folds = sorted({result.fold for result in results if result.test == test})[:num_folds]
+    return [
+        [r.scores for r in results if (r.row, r.test, r.fold) == (row, test, fold) and r.scores is not None]
+        for fold in folds
+    ]
+
+
+def _write_csv(results: Sequence[Result], path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["row", "test", "fold", "seed", *FIGURES])
+        writer.writerows([r.row, r.test, r.fold, r.seed, *(_figure(r, name) for name in FIGURES)] for r in results)
