@@ -27,9 +27,10 @@ class ConversationBatch(NamedTuple):
     """Windows of conversations, packed: all windows' tokens one after another, without padding."""
 
     input_ids: Tensor  # (T,)
-    position_ids: Tensor  # (T,) from 0 in every window
-    cu_seq_lens: Tensor  # (W + 1,) int32, where each window starts; the last is T
-    max_length: int  # tokens of the longest window
+    position_ids: Tensor  # (T,) from 0 in every sequence
+    cu_seq_lens: Tensor  # (S + 1,) int32, where each sequence starts that is read by itself; the last is T
+    max_length: int  # tokens of the longest sequence: a window, or a message if each is read by itself
+    window_of_token: Tensor  # (T,) 0..W-1
     message_of_token: Tensor  # (T,) 0..M-1, or -1 for [CLS] and [SEP], which belong to no message
     window_of_message: Tensor  # (M,) 0..W-1
     message_labels: Tensor  # (M,) 1 anomalous, 0 not, -1 unknown

@@ -34,6 +34,7 @@ class DetectorSettings:
     window: int  # messages
     stride: int  # messages
     max_length: int  # tokens of a window
+    context: str  # what the encoder reads together, one of `data.encoding.CONTEXTS`
     num_speakers: int
     dropout: float
     pooling: str  # of the detector, one of `models.pooling.POOLINGS`

@@ -24,7 +24,7 @@ class Calibration(NamedTuple):
     temperature: float = 1.0  # logits are divided by it
     threshold: float = UNDECIDED  # an alarm from there on (>=)
     review: float = UNDECIDED  # worth a look from there on; never above the threshold
-    is_met: bool = True  # False: no threshold keeps the policy, and there is no alarm
+    is_met: bool = True  # False: no threshold is known to keep the policy and to find anything
 
 
 def check_policy(policy: str) -> None:

@@ -89,7 +89,12 @@ class TrainedDetector(nn.Module):
         self.tokenizer = tokenizer
         self.settings = settings
         self.encoder = ConversationEncoder(
-            tokenizer, settings.window, settings.stride, settings.max_length, settings.num_speakers
+            tokenizer,
+            settings.window,
+            settings.stride,
+            settings.max_length,
+            settings.num_speakers,
+            settings.context,
         )
         self.rule = conversation_rule(settings.decision)
 

@@ -17,6 +17,7 @@ WindowLoss = Callable[[Tensor, Tensor], Tensor]  # logits (W, 2), labels (W,) ->
 Supervision = Callable[[Tensor, Tensor, ConversationBatch], Tensor]  # attention (T,), message mass (M,) -> (W,)
 
 _SMALLEST_MASS = 1e-30  # log of 0 is nothing to learn from
+_SMALLEST_MISS = 1e-30  # nor is a power of 0, whose slope may be infinite
 
 
 def window_loss(name: str, options: dict[str, float] | None = None) -> WindowLoss:
@@ -57,7 +58,7 @@ def focal(logits: Tensor, labels: Tensor, gamma: float = 2.0, alpha: float | Non
     anomalous ones down; None weighs both 1.
     """
     nll = cross_entropy(logits, labels)  # -log p_t
-    loss = (-torch.expm1(-nll)) ** gamma * nll
+    loss = (-torch.expm1(-nll)).clamp(min=_SMALLEST_MISS) ** gamma * nll
     if alpha is None:
         return loss
     return loss * torch.where(labels == 1, alpha, 1 - alpha)

@@ -1,9 +1,11 @@
 """What each verb does with its parsed options."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
@@ -16,6 +18,7 @@ from electra_lab.data.corpus import parse_shard, prepare_corpus
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.documents import as_list
 from electra_lab.data.formats import read_conversations
+from electra_lab.data.lexicon import read_lexicon
 from electra_lab.data.modified_writer import ModifiedConversation, prevalence, write_modified
 from electra_lab.data.parts import part_of
 from electra_lab.data.pretraining import PretrainingDataModule
@@ -64,7 +67,8 @@ def finetune(config: Namespace, yaml: str) -> None:
         mode="max",
         save_weights_only=True,
     )
-    stopping = EarlyStopping(_BEST, patience=config.patience, mode="max", strict=False)
+    # where all validation windows are anomalous there is no such figure, which is no reason to stop at once
+    stopping = EarlyStopping(_BEST, patience=config.patience, mode="max", strict=False, check_finite=False)
     trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [best, stopping])
     started = time.monotonic()
     trainer.fit(task, datamodule=datamodule)
@@ -81,6 +85,8 @@ def finetune(config: Namespace, yaml: str) -> None:
         trainer.test(task, datamodule=datamodule, verbose=False)  # with the best weights, loaded a line above
     if trainer.is_global_zero:
         datamodule.write_splits(folder)
+        if best.best_model_score is not None and not math.isfinite(best.best_model_score):
+            runs.log.warning("all validation windows are anomalous: no epoch is the best, the first is kept")
         results |= _calibration(task)
         if config.test:
             results |= _tested(task, datamodule, folder)
@@ -96,6 +102,8 @@ def test(config: Namespace, yaml: str) -> None:
     checkpoint = Path(config.checkpoint)
     if not checkpoint.is_file():
         raise FileNotFoundError(f"{checkpoint}: no such checkpoint; look into the checkpoints/ of a finetune run")
+    if not is_zipfile(checkpoint):
+        raise ValueError(f"{checkpoint} is not a checkpoint; look into the checkpoints/ of a finetune run")
     task, datamodule = _detection(config)
     trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [])
     trainer.test(task, datamodule=datamodule, ckpt_path=str(checkpoint), verbose=False)
@@ -136,7 +144,7 @@ def modify(
         output: A new folder.
         share: Share of the conversations that are made anomalous: 0.7 by nouns, 0.15 by insertions if not given.
         nouns_per_conversation: Different nouns that are exchanged in each.
-        words: A text file of words to put in, one a line. If not given, nouns of other conversations.
+        words: Words to put in, one a line or a YAML list. If not given, nouns of other conversations.
         sources: JSONL files of anomalous texts to insert, instead of exchanging nouns.
         harmless: JSONL files of foreign but harmless texts; as many conversations get one of these.
         most: Messages of an insertion, at most.
@@ -159,7 +167,7 @@ def modify(
             conversations, anomalous, foreign, share, harmless_share, 0.0, most, placement, seed
         )
     else:
-        chosen = None if words is None else [word for word in Path(words).read_text("utf-8").split("\n") if word]
+        chosen = None if words is None else read_lexicon(words)
         modified = nouns.modify(conversations, 0.7 if share is None else share, nouns_per_conversation, chosen, seed)
     print(f"{output}: {prevalence(write_modified(modified, output))}")
 
@@ -207,6 +215,11 @@ def _detection(config: Namespace) -> tuple[ConversationAnomalyDetection, Convers
             f"no encoder at {backbone}; run `make pretrain` first, or give one: "
             "make finetune BACKBONE=monologg/koelectra-base-v3-discriminator (a Hugging Face name or a folder)"
         )
+    if (config.model.pooling, config.data.context) == ("cls", "message"):
+        raise ValueError(
+            "model.pooling cls reads the first token of a window, which with data.context message has seen one "
+            "message only; choose another pooling, or data.context window"
+        )
     task = ConversationAnomalyDetection(**config.model)
     options = {"tokenizer": backbone, "num_speakers": config.model.num_speakers, "seed": config.seed}
     return task, ConversationDataModule(**config.data, **options)
@@ -224,6 +237,7 @@ def _save_detector(
         window=config.data.window,
         stride=config.data.stride,
         max_length=config.data.max_length,
+        context=config.data.context,
         num_speakers=config.model.num_speakers,
         dropout=config.model.dropout,
         pooling=config.model.pooling,
@@ -245,8 +259,8 @@ def _calibration(task: ConversationAnomalyDetection) -> dict[str, Any]:
     policy = task.hparams["threshold_policy"]
     for level, values in task.calibration.items():
         if not values.is_met:
-            said = "no threshold for %ss finds anything within %s on the validation part; it is above every score there"
-            runs.log.warning(said, level, policy)
+            said = "no threshold for %ss is known to find anything within %s on the validation part; it is %.3f"
+            runs.log.warning(said, level, policy, values.threshold)
     chosen = {level: values._asdict() for level, values in task.calibration.items()}
     return {"calibration": {"threshold_policy": policy, "decision": task.hparams["decision"], **chosen}}
 

@@ -29,11 +29,11 @@ from electra_lab.data.sources import read_sources
 from electra_lab.data.splits import load
 from electra_lab.evaluation import Figures, Scores, evaluate
 from electra_lab.inference import TrainedDetector, load_model_for_inference, predict_conversation
-from electra_lab.zero_shot import load_zero_shot
+from electra_lab.zero_shot import ZeroShotDetector, load_zero_shot
 from experiments.baselines import baselines
 from experiments.benchmark_report import FIGURES, LEAKY, Result, report
 from experiments.injected import CONVERSATIONS, HELD_OUT, SPLITS, Injected, Texts, build
-from experiments.keywords import read_keywords
+from experiments.keywords import KeywordList, read_keywords
 from experiments.table import Cell, Done, cells, read, run
 
 _CORPORA = {"plain": True, "without-hard-negatives": False}  # name -> harmless insertions in training
@@ -60,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def benchmark(options: argparse.Namespace) -> str:
     """Corpora, runs, scores, report."""
     specification = _specification(options)
+    _refuse_other_files(options)
+    keywords = read_keywords(options.keywords) if options.keywords else None  # said now, not after hours
+    zero_shot = load_zero_shot(options.discriminator, options.max_length) if options.discriminator else None
     todo = [
         cell
         for corpus, rows in _rows_by_corpus(specification["rows"]).items()
@@ -71,9 +74,12 @@ def benchmark(options: argparse.Namespace) -> str:
     results.sort(key=lambda result: order.index(result.row))
     if not results:
         raise ValueError(f"no run came to its end; see {options.output / 'logs'}")
-    folds = {fold: _fold(options, fold, _tokenising(done)) for fold in options.folds}
-    results = _baselines(folds, options) + results
-    return report(results, {name: [fold.tests[name] for fold in folds.values()] for name in _tests(options)}, options)
+    model = _tokenising(done)
+    folds = {fold: _fold(options, fold, model) for fold in options.folds}
+    policy = model.settings.threshold_policy
+    results = _baselines(folds, keywords, zero_shot, policy) + results
+    tests = {name: [fold.tests[name] for fold in folds.values()] for name in _tests(options)}
+    return report(results, tests, options, policy)
 
 
 def detector_scores(model: TrainedDetector, part: Part) -> Scores:
@@ -107,12 +113,12 @@ def _leaky(done: Sequence[Done]) -> list[Result]:
     ]
 
 
-def _baselines(folds: Mapping[int, Fold], options: argparse.Namespace) -> list[Result]:
-    keywords = read_keywords(options.keywords) if options.keywords else None
-    zero_shot = load_zero_shot(options.discriminator, options.max_length) if options.discriminator else None
+def _baselines(
+    folds: Mapping[int, Fold], keywords: KeywordList | None, zero_shot: ZeroShotDetector | None, policy: str
+) -> list[Result]:
     results = []
     for number, fold in folds.items():
-        found = baselines(fold.train, fold.validation, keywords, zero_shot)
+        found = baselines(fold.train, fold.validation, keywords, zero_shot, policy)
         for row, baseline in found.items():
             for test, part in fold.tests.items():
                 scores = baseline.scores(part)
@@ -150,6 +156,19 @@ def _variants(options: argparse.Namespace, corpus: str) -> dict[str, dict[str, o
     }
 
 
+def _refuse_other_files(options: argparse.Namespace) -> None:
+    """Raises ValueError if sources make no sense, or the corpora of the output folder were made of other files."""
+    if (options.harmless or options.held_out) and not options.positives:
+        raise ValueError("--harmless and --held_out go with --positives; without any, made-up texts take part")
+    files = {name: getattr(options, name) for name in ("hosts", "positives", "harmless", "held_out")}
+    given, note = json.dumps(files, ensure_ascii=False, indent=1), options.output / "corpora" / "files.json"
+    is_used = any(note.parent.glob("*/settings.json"))
+    if is_used and note.is_file() and note.read_text(encoding="utf-8") != given:
+        raise ValueError(f"{note.parent} was made of other files; give another --output, or remove it")
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(given, encoding="utf-8")
+
+
 def _corpus(options: argparse.Namespace, corpus: str, fold: int) -> Path:
     if corpus not in _CORPORA:
         raise ValueError(f"no corpus is called {corpus!r}; there are {', '.join(_CORPORA)}")
@@ -181,8 +200,11 @@ def _texts(
         else [conversation for conversation in synthetic.conversations(seed=0) if not conversation.is_anomalous]
     )
     if positives:
-        return Texts(clean, *(read_sources(list(paths or ())) for paths in (positives, harmless, held_out)))
-    anomalous, foreign = synthetic.sources(seed=0)
+        known, foreign, unknown = (read_sources(list(paths or ())) for paths in (positives, harmless, held_out))
+        if both := {source.kind for source in known} & {source.kind for source in unknown}:
+            raise ValueError(f"the kind {min(both)} is in --positives and in --held_out, so it would be trained on")
+        return Texts(clean, known, foreign, unknown)
+    anomalous, foreign = synthetic.sources(seed=0, number=2500)  # three for each conversation of the training
     unseen = max(source.kind for source in anomalous)
     parted = ([source for source in anomalous if (source.kind == unseen) is held] for held in (False, True))
     known, unknown = parted
@@ -239,7 +261,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--max_length", type=int, default=128, help="tokens that it was pretrained with")
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     options = parser.parse_args(arguments)
-    options.folds = options.folds or list(range(options.num_folds))
+    options.folds = sorted(set(options.folds or range(options.num_folds)))  # the order in which scores are compared
     return options
 
 

@@ -40,12 +40,14 @@ class Result(NamedTuple):
     figures: Mapping[str, Figures]
 
 
-def report(results: Sequence[Result], parts: Mapping[str, Sequence[Part]], options: argparse.Namespace) -> str:
+def report(
+    results: Sequence[Result], parts: Mapping[str, Sequence[Part]], options: argparse.Namespace, policy: str
+) -> str:
     """Write table.md, table.csv, results.json and table.png; returns the Markdown."""
-    lines = [_what(parts, options)]
+    lines = [_what(parts, options, policy)]
     for test in dict.fromkeys(result.test for result in results):
         of_test = [result for result in results if result.test == test]
-        lines += [f"## {test}", "", *_table(of_test), ""]
+        lines += [f"## {test}", "", _prevalence(of_test), "", *_table(of_test), ""]
     lines += ["## Against the linear model of messages", "", *gate(results, parts), ""]
     text = "\n".join(lines)
     (options.output / "table.md").write_text(text, encoding="utf-8")
@@ -71,6 +73,9 @@ def gate(results: Sequence[Result], parts: Mapping[str, Sequence[Part]]) -> list
                 lines.append(f"| {test} | {row} | | a fold is missing | | |")
                 continue
             for level in _LEVELS:
+                if level == "window" and not _are_cut_alike(of_folds, ours):
+                    lines.append(f"| {test} | {row} | {level} | has windows of its own | | |")
+                    continue
                 value, *ends = mean_over_folds(of_folds, ours, level, "average_precision")
                 difference, low, high = difference_over_folds(of_folds, ours, linear, level)
                 lines.append(
@@ -80,19 +85,33 @@ def gate(results: Sequence[Result], parts: Mapping[str, Sequence[Part]]) -> list
     return lines
 
 
-def _what(parts: Mapping[str, Sequence[Part]], options: argparse.Namespace) -> str:
-    """One paragraph: what was tested on, with the prevalence that every figure stands for."""
-    described = []
-    for test, of_folds in parts.items():
-        conversations = [conversation for part in of_folds for conversation in part.conversations]
-        labels = np.concatenate([part.labels for part in of_folds])
-        anomalous = np.mean([conversation.is_anomalous for conversation in conversations])
-        described.append(
-            f"{test}: {len(conversations)} conversations, {100 * anomalous:.1f} % anomalous; {len(labels)} messages, "
-            f"{100 * np.mean(labels == 1):.2f} % anomalous"
-        )
+def _what(parts: Mapping[str, Sequence[Part]], options: argparse.Namespace, policy: str) -> str:
+    """One paragraph: what was tested on, and how."""
+    described = [
+        f"{test}: {sum(len(part.conversations) for part in of_folds)} conversations, "
+        f"{sum(len(part.messages) for part in of_folds)} messages"
+        for test, of_folds in parts.items()
+    ]
     folds = f"{len(options.folds)} of {options.num_folds} contiguous folds, seeds {', '.join(map(str, options.seeds))}"
-    return f"{folds}. " + ". ".join(described) + ". Thresholds: max F1 on validation. Mean ± sd over runs.\n"
+    return f"{folds}. " + ". ".join(described) + f". Thresholds: {policy} on validation. Mean ± sd over runs.\n"
+
+
+def _prevalence(results: Sequence[Result]) -> str:
+    """What share of everything is anomalous, which every figure of a test stands for."""
+    found = []
+    for level in _LEVELS:
+        shares = [result.figures[level]["prevalence"] for result in results if level in result.figures]
+        found.append(f"{100 * np.mean([share for share in shares if isinstance(share, float)]):.2f} % of {level}s")
+    return f"Anomalous are {', '.join(found)}."
+
+
+def _are_cut_alike(parts: Sequence[Part], scores: Sequence[Sequence[Scores]]) -> bool:
+    """Whether a row has the windows of the others; options such as data.window cut others."""
+    return all(
+        one.window is not None and len(one.window) == len(part.windows)
+        for part, of_seeds in zip(parts, scores, strict=True)
+        for one in of_seeds
+    )
 
 
 def _table(results: Sequence[Result]) -> list[str]:

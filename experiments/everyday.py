@@ -62,16 +62,19 @@ def count(
     """False alarms by group (TOTALS, then each kind), by detector and level.
 
     Raises:
-        ValueError: a conversation with a message that is labelled anomalous: no alarm in it would be false for sure.
+        ValueError: a conversation without messages, or with one that is labelled anomalous: no alarm in it would be
+            false for sure.
     """
     groups: dict[str, list[Judged]] = {name: [] for name in TOTALS}
     for conversation in conversations:
+        if not conversation.messages:
+            raise ValueError(f"{conversation.path}: conversation {conversation.id} has no messages")
         if conversation.is_anomalous:
             raise ValueError(f"{conversation.path}: conversation {conversation.id} has a message labelled 1, not 0")
         judged = alarms(conversation, model, keywords)
         kind = conversation.messages[0].kind or "no kind"
         groups[TOTALS[kind.startswith(OBFUSCATED)]].append(judged)
-        groups.setdefault(kind, []).append(judged)
+        groups.setdefault(f"{kind} (kind)" if kind in TOTALS else kind, []).append(judged)
     return {name: _summed(members) for name, members in groups.items() if members}
 
 

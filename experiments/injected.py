@@ -1,9 +1,9 @@
 """Data of the injection benchmark: for every fold its conversations and splits, and the test again with other kinds.
 
-Hosts are cut into conversations of equal length, split contiguously, and only then given insertions, each part from
-sources of its own. Validation and test have a prevalence as asked for; training may have more insertions a host,
-since its prevalence is nobody's figure. Kinds that are held out are inserted into the hosts of the test alone, in a
-copy of it (`held-out/`), so that both figures stand for the same hosts.
+Hosts are cut into conversations of equal length (those of fewer than four messages are left out), split contiguously,
+and only then given insertions, each part from sources of its own. Validation and test have a prevalence as asked for;
+training may have more insertions a host, since its prevalence is nobody's figure. Kinds that are held out are inserted
+into the hosts of the test alone, in a copy of it (`held-out/`), so that both figures stand for the same hosts.
 """
 
 import json
@@ -23,6 +23,7 @@ from electra_lab.data.sources import Source
 from electra_lab.data.splits import Splits, fold_of, save
 
 CONVERSATIONS, HELD_OUT, SPLITS = "conversations", "held-out", "splits.json"
+_LONGEST = 4  # messages of an insertion; a host that is shorter is left out
 _SHARES = (0.6, 0.2)  # of the sources for training and validation; the rest is for the test
 
 
@@ -70,7 +71,7 @@ def build(texts: Texts, fold: int, settings: Injected, folder: Path) -> Path:
         if done.read_text(encoding="utf-8") != record:
             raise ValueError(f"{folder} was made with other settings; give another --output, or remove it")
         return folder
-    short = blocks(texts.hosts, settings.host_messages)
+    short = [host for host in blocks(texts.hosts, settings.host_messages) if len(host.messages) >= _LONGEST]
     splits = fold_of(short, fold, settings.num_folds, settings.gap)
     anomalous, foreign = (_shared_out(sources, settings.seed + fold) for sources in (texts.positives, texts.harmless))
     parts: list[ModifiedConversation] = []
@@ -92,7 +93,7 @@ def build(texts: Texts, fold: int, settings: Injected, folder: Path) -> Path:
         unused = [source for source in foreign[2] if source.id not in _sources_in(written)]
         test = [short[index] for index in splits.test]
         write_modified(
-            inserted(test, texts.held_out, unused, settings.share, settings.seed), _emptied(folder / HELD_OUT)
+            inserted(test, texts.held_out, unused, settings.share, settings.seed + fold), _emptied(folder / HELD_OUT)
         )
     done.write_text(record, encoding="utf-8")
     return folder
@@ -102,7 +103,7 @@ def inserted(
     hosts: Sequence[Conversation], positives: Sequence[Source], harmless: Sequence[Source], share: float, seed: int
 ) -> list[ModifiedConversation]:
     """The hosts with `share` anomalous and as many harmless insertions each: above 1 in rounds, with new sources."""
-    rounds = math.ceil(share)
+    rounds = max(1, math.ceil(share))
     current = list(hosts)
     for number in range(rounds):
         modified = inject(
@@ -112,6 +113,7 @@ def inserted(
             share=share / rounds,
             harmless_share=share / rounds if harmless else 0.0,
             both_share=1.0 if share / rounds > 0.5 else 0.0,  # else no host is left for the harmless ones
+            most=_LONGEST,
             seed=seed + number,
         )
         current = [item.conversation for item in modified]

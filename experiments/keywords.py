@@ -63,7 +63,7 @@ def read_keywords(path: Path) -> KeywordList:
 
 def _item(path: Path, number: int, item: Any) -> tuple[str, float]:
     term, weight = next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, 1.0)
-    if not isinstance(term, str) or not term.strip() or not isinstance(weight, int | float) or not weight > 0:
+    if not isinstance(term, str) or not _key(term) or not isinstance(weight, int | float) or not weight > 0:
         raise ValueError(f"{path}: item {number} must be a term or `term: weight` with a weight above 0")
     return term, float(weight)
 

@@ -83,13 +83,20 @@ def read(path: Path, given: Mapping[str, object]) -> dict[str, Any]:
     """A specification with all its keys; what is `given` the file need not say.
 
     Raises:
-        ValueError: a key is missing or unknown.
+        ValueError: no YAML, a key is missing or unknown, or there are no rows.
     """
-    content = {**given, **yaml.safe_load(path.read_text(encoding="utf-8"))}
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML in UTF-8: {' '.join(str(error).split())}") from None
+    content = {**given, **said} if isinstance(said, dict) else {}
     needed, known = {"config", "rows", "figures"}, {"verb", "config", "seeds", "options", "rows", "figures"}
     keys = set(content)
     if needed - keys or keys - known:
         raise ValueError(f"{path}: expected the keys {', '.join(sorted(known))}; found {', '.join(sorted(keys))}")
+    rows = content["rows"]
+    if not (isinstance(rows, dict) and rows and all(isinstance(row, dict | None) for row in rows.values())):
+        raise ValueError(f"{path}: rows must be names with options, as in `attention: {{}}`")
     return {"verb": "finetune", "seeds": [1], "options": {}} | content
 
 
@@ -112,6 +119,11 @@ def cells(specification: Mapping[str, Any], variants: Mapping[str, Options]) -> 
 
 def run(todo: Sequence[Cell], figures: Mapping[str, Sequence[str]], output: Path, processes: int) -> list[Done]:
     """Run the cells, `processes` at a time, and read their figures; a cell that fails is said and left out."""
+    names = [cell.name for cell in todo]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two runs would be called {twice[0]}: give every row a name, and every seed once")
+    if processes < 1:
+        raise ValueError(f"{processes} processes run nothing; give 1 or more")
     (output / "logs").mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // processes)
     with ThreadPoolExecutor(processes) as pool:

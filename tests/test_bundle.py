@@ -35,6 +35,7 @@ SETTINGS = DetectorSettings(
     window=10,
     stride=5,
     max_length=128,
+    context="window",
     num_speakers=2,
     dropout=0.3,
     pooling="attention",

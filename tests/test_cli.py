@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, ElectraForPreTraining
 
-from electra_lab import load_model_for_inference, predict_conversation
+from electra_lab import load_model_for_inference, predict_conversation, runs, verbs
 from electra_lab.__main__ import main
+from electra_lab.calibration import Calibration
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.synthetic import conversations, documents
 
@@ -45,6 +47,7 @@ def place(tmp_path_factory):
     text = "\n\n".join("\n".join(document) for document in documents(num_documents=60, seed=1))
     (folder / "text.txt").write_text(text, encoding="utf-8")
     write_conversations(folder / "chats.jsonl")
+    (folder / "one.jsonl").write_text('{"messages": ["give me the money"]}')
     (folder / "pretrain.yaml").write_text(TINY)
     (folder / "finetune.yaml").write_text(DETECTOR)
     return folder
@@ -187,6 +190,44 @@ def test_a_run_without_a_validation_has_no_best_detector(place, pretrained, caps
     assert "the run ended before its first validation" in capsys.readouterr().err
 
 
+def test_where_all_windows_are_anomalous_training_goes_on(place, pretrained, capsys):
+    """Average precision is not defined there; the first epoch without it once ended the training without a word."""
+    write_conversations(place / "all.jsonl", label=lambda message: len(message.text) % 2)
+    long = ("--data.window", "99", "--data.stride", "50", "--data.augmentation", "0", "--test", "false")
+    assert finetune(place, "all", "--data.paths", str(place / "all.jsonl"), *long) == 0
+    results = json.loads((place / "runs/finetune/all/results.json").read_text())
+    assert results["data"]["validation"]["anomalous_windows"] == 1 and results["epochs"] == 2
+    assert "no epoch is the best, the first is kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("chats.jsonl", [], "chats.jsonl is not a checkpoint; look into the checkpoints/"),
+        ("BEST", ["--model.pooling", "gated"], "the checkpoint is of pooling attention, not gated: give attention"),
+        ("BEST", ["--data.splits_file", "no.json"], "no.json: no such file of splits"),
+    ],
+)
+def test_what_cannot_be_tested_is_one_sentence(place, finetuned, capsys, name, options, says):
+    best = next((finetuned / "checkpoints").iterdir())
+    checkpoint = str(best if name == "BEST" else place / name)
+    given = ["--config", str(finetuned / "config.yaml"), "--run_name", "bad", "--checkpoint", checkpoint]
+    assert main(["test", *given, *options]) == 1
+    error = capsys.readouterr().err
+    assert says in error.splitlines()[-1] and "Traceback" not in error
+
+
+def test_a_policy_that_cannot_be_kept_is_said_as_it_is(caplog, monkeypatch):
+    """One class only: the threshold is .5, and not above every score."""
+    monkeypatch.setattr(runs.log, "propagate", True)
+    one_class = Calibration(is_met=False)
+    task = SimpleNamespace(
+        hparams={"threshold_policy": "fpr<=0.1", "decision": "max"}, calibration={"window": one_class}
+    )
+    verbs._calibration(task)
+    assert "no threshold for windows is known" in caplog.text and "; it is 0.500" in caplog.text
+
+
 def test_chat_text_is_in_no_log(place, finetuned):
     texts = {m.text for c in conversations(24, seed=3) for m in c.messages if len(m.text) > 8}
     for name in ("train.log", "training_log.csv", "splits.json", "config.yaml"):
@@ -209,6 +250,24 @@ MISTAKES = [
     (["pretrain", "--run_name", "x", "--data.paths+", "PLACE/no.txt"], 1, "no.txt: no such file or folder"),
     (["finetune", "--run_name", "x", "--model.backbone", "PLACE/runs/none"], 1, "no encoder at"),
     (["finetune", "--run_name", "x", "--model.backbone", "no/such-encoder"], 1, "no tokenizer"),
+    (
+        [
+            "finetune",
+            "--run_name",
+            "x",
+            "--model.backbone",
+            "a",
+            "--data.lexicon",
+            "no.txt",
+            "--data.lexicon_masking",
+            ".5",
+        ],
+        1,
+        "no.txt: no such file of words",
+    ),
+    (["modify", "--paths", "PLACE/chats.jsonl", "--words", "PLACE/no.txt"], 1, "no.txt: no such file of words"),
+    (["modify", "--paths", "PLACE/chats.jsonl", "--sources", "PLACE/no.jsonl"], 1, "no.jsonl: no such file of sources"),
+    (["modify", "--paths", "PLACE/chats.jsonl", "--sources", "PLACE/one.jsonl", "--share", ".01"], 1, "is none"),
 ]
 
 

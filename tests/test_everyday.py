@@ -1,6 +1,7 @@
 """The everyday-sense challenge: its conversations are what they claim, and its rates are counted right."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def folder(koelectra_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         window=5,  # so that a conversation has windows of its own
         stride=2,
         max_length=128,
+        context="window",
         num_speakers=2,
         dropout=0.3,
         pooling="attention",
@@ -133,6 +135,16 @@ def test_rates_are_those_of_the_predictions(
     assert not any(message.text in shown for conversation in conversations for message in conversation.messages)
 
 
+def test_a_kind_called_as_a_total_is_not_counted_twice(folder: Path, few: Path) -> None:
+    conversations = [
+        replace(talk, messages=tuple(replace(message, kind="everyday") for message in talk.messages))
+        for talk in read_conversations([few])
+    ]
+    counts = everyday.count(conversations, load_model_for_inference(folder)[0])
+    assert counts["everyday"]["detector"]["conversation"][1] == len(conversations) == 4
+    assert counts["everyday (kind)"] == counts["everyday"]
+
+
 def test_without_keywords_there_is_the_detector_alone(
     folder: Path, few: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,3 +160,6 @@ def test_mistakes_get_a_sentence(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="conversation x has a message labelled 1, not 0") as error:
         everyday.main(["--model", str(folder), "--data", str(path)])
     assert "비밀" not in str(error.value)
+    path.write_text('{"id": "x", "messages": []}')
+    with pytest.raises(SystemExit, match=r"bad\.jsonl: conversation x has no messages"):
+        everyday.main(["--model", str(folder), "--data", str(path)])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ SETTINGS = DetectorSettings(
     window=10,
     stride=5,
     max_length=128,
+    context="window",
     num_speakers=2,
     dropout=0.3,
     pooling="attention",
@@ -184,6 +186,34 @@ def test_attention_of_a_short_conversation_is_a_share(loaded: Loaded) -> None:
     assert all(share > 0 for share in attention) and sum(attention) < 1  # [CLS] and [SEP] get the rest
 
 
+def test_attention_is_that_of_the_pooling(loaded: Loaded) -> None:
+    """Earlier work took a tensor of weights for a list of layers. Here: softmax of the scores, summed a message."""
+    model, _ = loaded
+    chat = texts(5)
+    encoded = model.encoder.encode_window(model.encoder.encode_texts(chat), [0, 1, 0, 1, 0])
+    tokens = torch.from_numpy(encoded.input_ids)
+    pooling, backbone = model.detector.pooling, model.detector.backbone
+    length = torch.tensor([0, len(tokens)], dtype=torch.int32)
+    with torch.no_grad():
+        hidden = backbone(tokens, torch.arange(len(tokens)), length, len(tokens))
+        weights = pooling.score(hidden)[:, 0].softmax(0)  # type: ignore[operator, union-attr]
+    expected = [float(weights[torch.from_numpy(encoded.message_of_token == number)].sum()) for number in range(5)]
+    found = predict_conversation(*loaded, chat)
+    assert [message.attention for message in found.messages] == pytest.approx(expected, abs=1e-6)
+
+
+def test_nothing_is_sent_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Earlier work uploaded conversations to services."""
+
+    def refused(*anything: object, **more: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refused)
+    model, tokenizer = load_model_for_inference(folder)
+    assert len(predict_conversation(model, tokenizer, texts(13)).messages) == 13
+
+
 def test_unusable_messages_get_a_sentence(loaded: Loaded) -> None:
     for messages in ([], (), "안녕"):  # a text is a sequence of characters too
         with pytest.raises(ValueError, match="a list of at least one message"):
@@ -234,3 +264,17 @@ def test_gpu_gives_the_scores_of_the_cpu(folder: Path) -> None:
     assert [message.score for message in found.messages] == pytest.approx(
         [message.score for message in expected.messages], abs=1e-3
     )
+
+
+def test_a_message_read_by_itself_has_the_same_score_anywhere(loaded: Loaded) -> None:
+    """With context "message" the others change no message's score; with "window" they do. Same way as in training."""
+    detector, tokenizer = loaded[0].detector, loaded[1]
+    chat = [{"text": text, "speaker": "a"} for text in texts(13, seed=1)]
+    scores = {}
+    for context in ("message", "window"):
+        model = TrainedDetector(detector, tokenizer, dataclasses.replace(SETTINGS, context=context)).eval()
+        whole = [message.score for message in predict_conversation(model, tokenizer, chat).messages]
+        alone = [predict_conversation(model, tokenizer, [message]).messages[0].score for message in chat]
+        scores[context] = whole, alone
+    assert scores["message"][0] == pytest.approx(scores["message"][1], abs=2e-6)
+    assert scores["window"][0] != pytest.approx(scores["window"][1], abs=1e-3)

@@ -65,7 +65,20 @@ def test_the_shipped_list_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["terms: [a]", "- 3", "- a: b: c", "- a: -1", "- a: [1]", "- ''", "- {a: 1, b: 2}", "", "- [", "- a: .nan"]
+    "text",
+    [
+        "terms: [a]",
+        "- 3",
+        "- a: b: c",
+        "- a: -1",
+        "- a: [1]",
+        "- ''",
+        "- '\u200b'",
+        "- {a: 1, b: 2}",
+        "",
+        "- [",
+        "- a: .nan",
+    ],
 )
 def test_other_files_get_a_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "keywords.yaml"

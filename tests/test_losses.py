@@ -73,6 +73,15 @@ def test_alpha_weighs_the_classes_against_each_other() -> None:
     assert usual / anomalous == pytest.approx(3)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_has_a_slope_where_nothing_is_to_be_learned(gamma: float) -> None:
+    """The slope of 0 ** .5 is infinite: one unknown window, or one that is certain, would make all weights NaN."""
+    logits = torch.tensor([[0.3, 0.1], [0.3, 0.1], [-80.0, 80.0]], requires_grad=True)
+    focal(logits, torch.tensor([1, -1, 1]), gamma=gamma).mean().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+    assert (logits.grad[1] == 0).all() and (logits.grad[0] != 0).all()
+
+
 def test_focal_without_focus_is_cross_entropy() -> None:
     logits, labels = torch.randn(7, 2), torch.tensor([0, 1, 1, 0, 1, -1, 0])
     torch.testing.assert_close(focal(logits, labels, gamma=0.0), cross_entropy(logits, labels))
@@ -141,6 +150,7 @@ def two_windows() -> tuple[torch.Tensor, ConversationBatch]:
         position_ids=none,
         cu_seq_lens=torch.tensor([0, 8, 12]),
         max_length=8,
+        window_of_token=torch.tensor([0] * 8 + [1] * 4),
         message_of_token=torch.tensor([-1, 0, 0, -1, 1, 1, 1, -1, -1, 2, 2, -1]),
         window_of_message=torch.tensor([0, 0, 1]),
         message_labels=torch.tensor([0, 1, 0]),

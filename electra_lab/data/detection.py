@@ -42,6 +42,7 @@ class ConversationDataModule(LightningDataModule):
         window: Messages of a window.
         stride: Messages from one window's first to the next one's.
         max_length: Tokens of a window, at most; a longer window becomes several with fewer messages.
+        context: What the encoder reads together: a "window", or each "message" by itself, which needs less to learn.
         split: "grouped" (at random), or "contiguous" for files that continue each other; "windows" leaks.
         gap: Conversations left out between the parts of a contiguous split.
         validation_share: Share of the conversations that choose the best weights and the thresholds.
@@ -67,6 +68,7 @@ class ConversationDataModule(LightningDataModule):
         window: int = 10,
         stride: int = 5,
         max_length: int = 512,
+        context: str = "window",
         split: str = "grouped",
         gap: int = 1,
         validation_share: float = 0.15,
@@ -96,6 +98,7 @@ class ConversationDataModule(LightningDataModule):
         self.window = window
         self.stride = stride
         self.max_length = max_length
+        self.context = context
         self.split_kind = split
         self.gap = gap
         self.validation_share = validation_share
@@ -153,7 +156,9 @@ class ConversationDataModule(LightningDataModule):
         num_empty = len(everything) - len(self._conversations)
         self._splits = self._split()
         tokenizer = load_tokenizer(self.tokenizer_source, self.num_speakers)
-        self._encoder = ConversationEncoder(tokenizer, self.window, self.stride, self.max_length, self.num_speakers)
+        self._encoder = ConversationEncoder(
+            tokenizer, self.window, self.stride, self.max_length, self.num_speakers, self.context
+        )
         windows = {}
         for name, indices in self._splits._asdict().items():
             conversations = [self._conversations[index] for index in indices]

@@ -20,12 +20,14 @@ Ids = NDArray[np.int64]
 
 LONGEST_MESSAGE = 128  # tokens; one message must not push the others out of their window
 MARKS_PER_MESSAGE = 3  # [MSG] [SPEAKER_k] ... [SEP]
+CONTEXTS = ("window", "message")
 
 
 class EncodedWindow(NamedTuple):
     """The tokens of one window."""
 
     input_ids: Ids  # (T,)
+    sequences: list[int]  # tokens of each part that the encoder reads by itself; their sum is T
     message_of_token: Ids  # (T,) 0..k-1 within the window, -1 for [CLS] and [SEP]
 
 
@@ -40,6 +42,8 @@ class ConversationEncoder:
         stride: messages from one window's first to the next one's.
         max_length: tokens a window may have; longer windows get fewer messages, and more windows.
         num_speakers: speakers told apart; the last token is shared by all beyond.
+        context: "window" reads a window's messages together; "message" each by itself, `[CLS] [MSG] [SPEAKER_k] text
+            [SEP]`, so that a window is only what is decided about.
     """
 
     def __init__(
@@ -49,7 +53,10 @@ class ConversationEncoder:
         stride: int = 5,
         max_length: int = 512,
         num_speakers: int = 2,
+        context: str = "window",
     ) -> None:
+        if context not in CONTEXTS:
+            raise ValueError(f"context must be one of {', '.join(CONTEXTS)}, got {context!r}")
         marks = [MESSAGE_TOKEN, *speaker_tokens(num_speakers)]
         if unknown := [mark for mark in marks if mark not in tokenizer.all_special_tokens]:
             raise ValueError(f"the tokenizer lacks {' '.join(unknown)}; load it for {num_speakers} speakers")
@@ -63,7 +70,9 @@ class ConversationEncoder:
         self.stride = stride
         self.max_length = max_length
         self.max_message_tokens = min(LONGEST_MESSAGE, max_length - 1 - MARKS_PER_MESSAGE)
-        self.window_budget = max_length - 1  # what [CLS] leaves, in tokens
+        self.context = context
+        # what [CLS] leaves of a window, in tokens; messages that are read alone fit, however many there are
+        self.window_budget = max_length - 1 if context == "window" else window * max_length
         self.num_capped = 0  # messages longer than max_message_tokens, so far
         self.num_shortened = 0  # windows longer than max_length, so far
         vocabulary = tokenizer.get_vocab()
@@ -97,17 +106,19 @@ class ConversationEncoder:
 
     def lengths(self, message_ids: Sequence[Ids]) -> list[int]:
         """Tokens that each message takes in a window, its marks included."""
-        return [len(ids) + MARKS_PER_MESSAGE for ids in message_ids]
+        marks = MARKS_PER_MESSAGE + (self.context == "message")
+        return [len(ids) + marks for ids in message_ids]
 
     def encode_window(self, message_ids: Sequence[Ids], speakers: Sequence[int]) -> EncodedWindow:
         """One window of messages; speakers beyond the last token share it."""
-        parts = [self._cls]
-        for ids, speaker in zip(message_ids, speakers, strict=True):
-            parts += [self._heads[min(speaker, len(self._heads) - 1)], ids, self._sep]
-        lengths = self.lengths(message_ids)
-        owners = np.repeat(np.arange(-1, len(lengths)), [1, *lengths])
-        owners[np.cumsum(lengths)] = -1  # the [SEP] after each message; [CLS] comes before the first
-        return EncodedWindow(np.concatenate(parts), owners)
+        alone = self.context == "message"
+        parts, owners = [], []
+        for number, (ids, speaker) in enumerate(zip(message_ids, speakers, strict=True)):
+            before = self._cls if alone or number == 0 else self._cls[:0]
+            parts += [before, self._heads[min(speaker, len(self._heads) - 1)], ids, self._sep]
+            owners += [-1] * len(before) + [number] * (len(ids) + 2) + [-1]
+        sequences = self.lengths(message_ids) if alone else [len(owners)]
+        return EncodedWindow(np.concatenate(parts), sequences, np.array(owners))
 
     def _tokenised(self, texts: Sequence[str], return_offsets_mapping: bool = False) -> Mapping[str, Any]:
         if not texts:
@@ -158,7 +169,7 @@ def pack(
         conversations: (W,) the conversation of each window.
         position: (epoch, micro-batch) that chance starts from.
     """
-    lengths = [len(window.input_ids) for window in windows]
+    sequences = [length for window in windows for length in window.sequences]
     counts = [len(labels) for labels in message_labels]
     owners = [
         np.where(window.message_of_token < 0, -1, window.message_of_token + first)
@@ -166,9 +177,12 @@ def pack(
     ]
     return ConversationBatch(
         input_ids=torch.from_numpy(np.concatenate([window.input_ids for window in windows])),
-        position_ids=torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])),
-        cu_seq_lens=torch.tensor([0, *np.cumsum(lengths).tolist()], dtype=torch.int32),
-        max_length=max(lengths),
+        position_ids=torch.from_numpy(np.concatenate([np.arange(length) for length in sequences])),
+        cu_seq_lens=torch.tensor([0, *np.cumsum(sequences).tolist()], dtype=torch.int32),
+        max_length=max(sequences),
+        window_of_token=torch.from_numpy(
+            np.repeat(np.arange(len(windows)), [len(window.input_ids) for window in windows])
+        ),
         message_of_token=torch.from_numpy(np.concatenate(owners)),
         window_of_message=torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
         message_labels=torch.tensor([label for labels in message_labels for label in labels]),

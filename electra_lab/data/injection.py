@@ -72,6 +72,10 @@ def inject(
         raise ValueError(f"the source {min(both)} is both anomalous and harmless")
     hosts = list(conversations)
     num_positive = round(share * len(hosts))
+    if not num_positive:
+        raise ValueError(
+            f"a share of {share} of {len(hosts)} conversations is none: give more of them, or a larger share"
+        )
     num_harmless = num_positive if harmless_share is None else round(harmless_share * len(hosts))
     if not num_harmless:
         _logger.warning("no harmless insertions: what is foreign is anomalous, and a detector will learn just that")

@@ -21,6 +21,8 @@ def read_lexicon(path: str | Path) -> list[str]:
         ValueError: not UTF-8, not a list of words, or no word at all.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of words")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -35,10 +35,10 @@ def write_modified(conversations: Iterable[ModifiedConversation], folder: str | 
     kind?, spans?}`.
 
     Raises:
-        ValueError: The folder already has something in it, or two conversations have the same id.
+        ValueError: The folder already has something in it or is a file, or two conversations have the same id.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ValueError(f"{folder} is not empty: name a new folder for the modified conversations")
     folder.mkdir(parents=True, exist_ok=True)
     numbers = {"conversations": 0, "anomalous_conversations": 0, "messages": 0, "anomalous_messages": 0}

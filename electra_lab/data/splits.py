@@ -168,10 +168,13 @@ def load(path: Path, conversations: Sequence[Conversation]) -> Splits:
     """Read splits that `save` wrote; conversations that are not in them are in no part.
 
     Raises:
+        FileNotFoundError: no such file.
         ValueError: not such a file, or an id that the conversations lack.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of splits")
     ids = parsed(decoded(path.read_bytes(), path), path)
-    if not isinstance(ids, dict) or sorted(ids) != sorted(Splits._fields):
+    if not isinstance(ids, dict) or sorted(ids) != sorted(Splits._fields) or not all(map(_are_ids, ids.values())):
         raise ValueError(f"{path}: expected an object with the keys train, validation and test, each a list of ids")
     index_of_id = _index_of_id(conversations)
     for name in Splits._fields:
@@ -180,6 +183,10 @@ def load(path: Path, conversations: Sequence[Conversation]) -> Splits:
                 f"{path}: {len(missing)} conversations of {name} are not in the data, the first is {missing[0]}"
             )
     return Splits(*([index_of_id[identity] for identity in ids[name]] for name in Splits._fields))
+
+
+def _are_ids(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(identity, str) for identity in value)
 
 
 def _counts(total: int, validation: float, test: float) -> tuple[int, int]:

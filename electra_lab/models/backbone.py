@@ -8,10 +8,10 @@ import logging
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 
 from electra_lab.models.attention import PACKED
-from electra_lab.models.loading import quiet_transformers
+from electra_lab.models.loading import quiet_transformers, set_dropout
 
 _log = logging.getLogger(__name__)
 
@@ -116,13 +116,14 @@ class Backbone(nn.Module):
         return bool(difference <= _TOLERANCE)
 
 
-def load_backbone(name_or_folder: str, vocabulary_size: int) -> Backbone:
+def load_backbone(name_or_folder: str, vocabulary_size: int, dropout: float | None = None) -> Backbone:
     """An encoder with its published weights, in float32, with a row of the embedding table for every token.
 
     Args:
         name_or_folder: a folder with `config.json` and weights (safetensors or `pytorch_model.bin`), or the name of
             a model. Code that comes with a model is never run.
         vocabulary_size: of the tokenizer, with the tokens added to it.
+        dropout: where it is not what the encoder's configuration says.
 
     Raises:
         ValueError: if there is no such encoder, its weights are incomplete, or the tokenizer is another model's.
@@ -130,6 +131,9 @@ def load_backbone(name_or_folder: str, vocabulary_size: int) -> Backbone:
     options = {"dtype": torch.float32, "trust_remote_code": False, "output_loading_info": True}
     try:
         with quiet_transformers():
+            config = AutoConfig.from_pretrained(name_or_folder, trust_remote_code=False)
+            set_dropout(config, dropout)
+            options["config"] = config
             try:  # an unused pooling layer has no gradient, which DistributedDataParallel does not accept
                 encoder, loading = AutoModel.from_pretrained(name_or_folder, add_pooling_layer=False, **options)
             except TypeError:  # this encoder has none

@@ -43,13 +43,14 @@ class Detector(nn.Module):
         hidden = self.backbone(batch.input_ids, batch.position_ids, batch.cu_seq_lens, batch.max_length)  # (T, hidden)
         num_messages = len(batch.window_of_message)
         states = _mean_per_message(hidden.float(), batch.message_of_token, num_messages)
-        message_logits = self.message_head(states)[:, 0].float()
+        dtype = self.message_head.weight.dtype  # half where the whole detector is (bf16-true); the sums are float32
+        message_logits = self.message_head(states.to(dtype))[:, 0].float()
         if isinstance(self.pooling, NoisyOr):
             logits, share = self.pooling(message_logits, batch.window_of_message, len(batch.window_labels))
             attention = _spread(share, batch.message_of_token)
         else:
-            pooled, attention = self.pooling(hidden, batch.cu_seq_lens)
-            logits = self.head(pooled).float()
+            pooled, attention = self.pooling(hidden, batch.window_of_token, len(batch.window_labels))
+            logits = self.head(pooled.to(dtype)).float()
         return Detection(
             window_logits=logits,
             message_logits=message_logits,

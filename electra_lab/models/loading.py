@@ -3,8 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
+
+_DROPOUTS = (  # what configurations call it
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+)
 
 
 @contextmanager
@@ -19,6 +28,13 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if has_bar:
             transformers_logging.enable_progress_bar()
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
+    """Write a dropout wherever a configuration has one; None leaves what is there."""
+    for name in _DROPOUTS:
+        if dropout is not None and getattr(config, name, None) is not None:
+            setattr(config, name, dropout)
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from electra_lab.models.initialisation import initialise_like_google
-from electra_lab.models.loading import quiet_transformers
+from electra_lab.models.loading import quiet_transformers, set_dropout
 from electra_lab.models.sizes import Sizes, electra_configs
 from electra_lab.tokenizer import load_tokenizer
 
@@ -28,14 +28,6 @@ INITIALISATIONS = ("huggingface", "google")
 _WEIGHTS = ("*.safetensors*", "*.bin*", "*.h5", "*.msgpack", "*.ckpt*")  # also such that cannot be read: never ignored
 _TOKENIZERS = ("tokenizer_config.json", "tokenizer.json", "vocab.txt")
 _FROM_PADDING_ON = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
-_DROPOUTS = (  # what configurations call it
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "dropout",
-    "attention_dropout",
-    "embedding_dropout",
-    "mlp_dropout",
-)
 _SPECIAL_IDS = ("pad_token_id", "cls_token_id", "sep_token_id", "mask_token_id", "bos_token_id", "eos_token_id")
 
 
@@ -52,7 +44,7 @@ def new_pair(
     """
     assert_initialisation(init)
     configs = electra_configs(sizes, len(tokenizer), int(tokenizer.pad_token_id))
-    _set_dropout(configs[0], generator_dropout)
+    set_dropout(configs[0], generator_dropout)
     pair = ElectraForMaskedLM(configs[0]), ElectraForPreTraining(configs[1])
     if init == "google":
         for model in pair:
@@ -80,7 +72,7 @@ def load_pair(
     for role, source in (("generator", generator), ("discriminator", discriminator)):
         config = load_config(source)
         if role == "generator":
-            _set_dropout(config, generator_dropout)
+            set_dropout(config, generator_dropout)
         loaded.append(_load(role, source, config, tokenizer, new_head))
     return loaded[0], loaded[1]
 
@@ -186,12 +178,6 @@ def _fit(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerFast) -> None:
         if getattr(config, name, None) is not None:
             fallback = {"bos_token_id": "cls_token_id", "eos_token_id": "sep_token_id"}.get(name, name)
             setattr(config, name, getattr(tokenizer, fallback))
-
-
-def _set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
-    for name in _DROPOUTS:
-        if dropout is not None and getattr(config, name, None) is not None:
-            setattr(config, name, dropout)
 
 
 def _has_tokenizer(source: str) -> bool:

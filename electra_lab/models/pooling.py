@@ -33,17 +33,14 @@ class AttentionPooling(nn.Module):
         super().__init__()
         self.score: nn.Module = nn.Linear(hidden_size, 1)
 
-    def forward(self, hidden_states: Tensor, cu_seq_lens: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden_states: Tensor, window_of_token: Tensor, num_windows: int) -> tuple[Tensor, Tensor]:
         """Pooled states (W, hidden) and attention (T,), which sums to 1 over each window; both float32.
 
         Args:
             hidden_states: (T, hidden) of all windows one after another.
-            cu_seq_lens: (W + 1,) int32, where each window starts; the last is T.
+            window_of_token: (T,) 0..W-1.
+            num_windows: W.
         """
-        num_windows = len(cu_seq_lens) - 1
-        window_of_token = torch.arange(num_windows, device=hidden_states.device).repeat_interleave(
-            cu_seq_lens.diff(), output_size=len(hidden_states)
-        )
         attention = segment_softmax(self.score(hidden_states)[:, 0].float(), window_of_token, num_windows)
         weighted = attention[:, None] * hidden_states.float()
         pooled = weighted.new_zeros(num_windows, weighted.shape[1]).index_add(0, window_of_token, weighted)
@@ -81,9 +78,9 @@ class FirstToken(nn.Module):
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
 
-    def forward(self, hidden_states: Tensor, cu_seq_lens: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden_states: Tensor, window_of_token: Tensor, num_windows: int) -> tuple[Tensor, Tensor]:
         """States (W, hidden) of the first tokens, and attention (T,) that is 1 on them; both float32."""
-        first = cu_seq_lens[:-1].long()
+        first = torch.searchsorted(window_of_token, torch.arange(num_windows, device=window_of_token.device))
         attention = hidden_states.new_zeros(len(hidden_states), dtype=torch.float32).index_fill(0, first, 1.0)
         return hidden_states[first].float(), attention
 

@@ -31,6 +31,8 @@ class ConversationAnomalyDetection(LightningModule):
         backbone: The encoder's name or folder, its tokenizer with it.
         num_speakers: Speakers told apart by a token of their own; the last one is shared by all beyond.
         dropout: In the head that decides about a window.
+        encoder_dropout: In the encoder, where it is not what its configuration says; one that was pretrained without
+            needs some for few labels.
         pooling: What a window is decided by: attention, gated, cls, or noisy_or (its messages' scores, no other head).
         loss: Of a window: focal, cross_entropy or weighted.
         loss_options: The loss's own options, e.g. {gamma: 2, alpha: .25}; weighted needs {positive_weight: 24}.
@@ -49,6 +51,7 @@ class ConversationAnomalyDetection(LightningModule):
     logged_names = (
         "train/loss",
         *(f"train/{term}" for term in TERMS),
+        "train/attention_to_window",
         "train/learning_rate",
         "train/gradient_norm",
         *(
@@ -68,6 +71,7 @@ class ConversationAnomalyDetection(LightningModule):
         backbone: str,
         num_speakers: int = 2,
         dropout: float = 0.3,
+        encoder_dropout: float | None = None,
         pooling: str = "attention",
         loss: str = "focal",
         loss_options: dict[str, float] | None = None,
@@ -100,7 +104,7 @@ class ConversationAnomalyDetection(LightningModule):
     def configure_model(self) -> None:
         if self.detector is None:
             tokenizer = load_tokenizer(self.hparams["backbone"], self.hparams["num_speakers"])
-            backbone = load_backbone(self.hparams["backbone"], len(tokenizer))
+            backbone = load_backbone(self.hparams["backbone"], len(tokenizer), self.hparams["encoder_dropout"])
             self.detector = Detector(backbone, self.hparams["dropout"], self.hparams["pooling"])
 
     def on_fit_start(self) -> None:
@@ -140,11 +144,13 @@ class ConversationAnomalyDetection(LightningModule):
         if is_logged(self.trainer, self.trainer.global_step + 1):
             means = self.train_terms.compute()
             self.train_terms.reset()
+            attention = self.hparams["attention_weight"] * means["attention_loss"]
             gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
             self.log("train/loss", self._total(means), prog_bar=True)
             self.log_dict(
                 {
                     **{f"train/{name}": mean for name, mean in means.items()},
+                    "train/attention_to_window": attention / means["window_loss"],  # earlier work began at 26
                     "train/learning_rate": optimizer.param_groups[0]["lr"],
                     "train/gradient_norm": torch.nn.utils.get_total_norm(gradients),  # before clipping
                 }
@@ -185,10 +191,10 @@ class ConversationAnomalyDetection(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "calibration" not in checkpoint:
             raise ValueError("the checkpoint has no temperatures: it is of an older electra_lab; fine-tune again")
-        for name in ("threshold_policy", "decision"):
+        for name in ("pooling", "num_speakers", "threshold_policy", "decision"):  # of the weights, of the thresholds
             chosen, given = checkpoint["hyper_parameters"][name], self.hparams[name]
             if chosen != given:
-                raise ValueError(f"the checkpoint's thresholds are for {name} {chosen}, not {given}: give {chosen}")
+                raise ValueError(f"the checkpoint is of {name} {chosen}, not {given}: give {chosen}")
         self.calibration = {level: Calibration(**checkpoint["calibration"][level]) for level in LEVELS}
 
     def configure_optimizers(self) -> Any:

@@ -108,15 +108,16 @@ def test_starts_of_words(tokenizer: PreTrainedTokenizerFast) -> None:
 
 def test_pack() -> None:
     windows = [
-        EncodedWindow(np.array([2, 9, 3, 9, 3]), np.array([-1, 0, -1, 1, -1])),
-        EncodedWindow(np.array([2, 8, 8, 3]), np.array([-1, 0, 0, -1])),
-        EncodedWindow(np.array([2, 7, 3]), np.array([-1, 0, -1])),
+        EncodedWindow(np.array([2, 9, 3, 9, 3]), [5], np.array([-1, 0, -1, 1, -1])),
+        EncodedWindow(np.array([2, 8, 8, 3]), [4], np.array([-1, 0, 0, -1])),
+        EncodedWindow(np.array([2, 7, 3]), [3], np.array([-1, 0, -1])),
     ]
     batch = pack(windows, [[0, 1], [-1], [0]], [[4, 5], [5], [9]], [0, 0, 3], position=(1, 2))
     assert batch.input_ids.tolist() == [2, 9, 3, 9, 3, 2, 8, 8, 3, 2, 7, 3]
     assert batch.position_ids.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 0, 1, 2]
     assert batch.cu_seq_lens.tolist() == [0, 5, 9, 12] and str(batch.cu_seq_lens.dtype) == "torch.int32"
     assert batch.max_length == 5
+    assert batch.window_of_token.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
     assert batch.message_of_token.tolist() == [-1, 0, -1, 1, -1, -1, 2, 2, -1, -1, 3, -1]
     assert batch.window_of_message.tolist() == [0, 0, 1, 2]
     assert batch.message_labels.tolist() == [0, 1, -1, 0]
@@ -124,3 +125,31 @@ def test_pack() -> None:
     assert batch.message_ids.tolist() == [4, 5, 5, 9]
     assert batch.conversation_of_window.tolist() == [0, 0, 3]
     assert batch.position == (1, 2)
+
+
+def test_messages_read_by_themselves(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Each message is what it is in a window of one; windows and their messages stay the same."""
+    together, alone = ConversationEncoder(tokenizer), ConversationEncoder(tokenizer, context="message")
+    ids = together.encode_texts(["안녕", "오늘 뭐해", "가"])
+    window = alone.encode_window(ids, [0, 1, 0])
+    singles = [together.encode_window([part], [speaker]) for part, speaker in zip(ids, [0, 1, 0], strict=True)]
+    assert window.input_ids.tolist() == [token for single in singles for token in single.input_ids.tolist()]
+    assert window.sequences == [len(single.input_ids) for single in singles]
+    owners = [
+        single.message_of_token + number * (single.message_of_token >= 0) for number, single in enumerate(singles)
+    ]
+    assert window.message_of_token.tolist() == np.concatenate(owners).tolist()
+    batch = pack([window, window], [[0, 1, 0]] * 2, [[0, 1, 2]] * 2, [0, 0])
+    assert batch.position_ids.tolist() == [*(np.concatenate([np.arange(n) for n in window.sequences]).tolist() * 2)]
+    assert batch.cu_seq_lens.diff().tolist() == window.sequences * 2 and batch.max_length == max(window.sequences)
+    assert batch.window_of_token.bincount().tolist() == [len(window.input_ids)] * 2
+    with pytest.raises(ValueError, match="context must be one of window, message, got 'sentence'"):
+        ConversationEncoder(tokenizer, context="sentence")
+
+
+def test_windows_of_messages_read_by_themselves_are_never_shortened(tokenizer: PreTrainedTokenizerFast) -> None:
+    together, alone = (
+        ConversationEncoder(tokenizer, max_length=40, context=context) for context in ("window", "message")
+    )
+    ids = [np.full(30, 7)] * 12
+    assert len(together.windows(ids)) > len(alone.windows(ids)) == 2 and alone.num_shortened == 0

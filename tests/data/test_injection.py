@@ -174,6 +174,7 @@ def test_provenance_says_what_went_where() -> None:
         ),
         ({"placement": "anywhere"}, "no placement is called 'anywhere'; there are together, scattered, mixed"),
         ({"share": 0.0}, "share"),
+        ({"share": 0.004, "harmless_share": 0.2}, "a share of 0.004 of 100 conversations is none"),
         ({"harmless": [*HARMLESS, POSITIVES[0]]}, "threat0 is both"),
     ],
 )
@@ -213,3 +214,9 @@ def test_blocks_hold_every_message_once_in_the_order_of_their_names(length: int,
     assert sum((conversation.messages for conversation in cut), ()) == host("a", length).messages
     assert sorted(conversation.id for conversation in cut) == [conversation.id for conversation in cut]
     assert len(cut) == 1 or all(2 * len(conversation.messages) >= size for conversation in cut)
+
+
+def test_a_file_is_no_folder_to_write_to(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ValueError, match="taken is not empty: name a new folder"):
+        write_modified([], tmp_path / "taken")

@@ -195,6 +195,13 @@ def test_splits_of_other_data_are_refused(tmp_path: Path) -> None:
     save(grouped(MANY, 0.2, 0.2, 0), MANY, path)
     with pytest.raises(ValueError, match="not in the data"):
         load(path, MANY[:50])
-    path.write_text(json.dumps({"train": []}))
-    with pytest.raises(ValueError, match="expected an object"):
-        load(path, MANY)
+    for other in (
+        {"train": []},
+        {"train": 3, "validation": [], "test": []},
+        {"train": [["c0"]], "validation": [], "test": []},
+    ):
+        path.write_text(json.dumps(other))
+        with pytest.raises(ValueError, match="expected an object"):
+            load(path, MANY)
+    with pytest.raises(FileNotFoundError, match=r"ghost\.json: no such file of splits"):
+        load(tmp_path / "ghost.json", MANY)

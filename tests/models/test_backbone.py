@@ -234,3 +234,10 @@ def test_the_same_encoder_from_its_config() -> None:
     twin.load_state_dict(backbone.state_dict())
     assert twin.is_packed
     assert torch.equal(twin(*windows([3, 14])), backbone(*windows([3, 14])))
+
+
+def test_dropout_is_the_configurations_unless_given(koelectra_folder: Path) -> None:
+    for dropout, expected in ((None, 0.1), (0.0, 0.0), (0.25, 0.25)):
+        encoder = load_backbone(str(koelectra_folder), VOCABULARY, dropout).encoder
+        rates = {module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)}
+        assert rates == {expected} and encoder.config.attention_probs_dropout_prob == expected

@@ -37,6 +37,7 @@ def batch_of(windows: list[Window]) -> ConversationBatch:
         position_ids=torch.cat([torch.arange(length) for length in lengths]),
         cu_seq_lens=torch.tensor([0, *lengths]).cumsum(0).int(),
         max_length=max(lengths),
+        window_of_token=torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths)),
         message_of_token=torch.tensor(owners),
         window_of_message=torch.tensor(window_of_message),
         message_labels=torch.tensor(labels),

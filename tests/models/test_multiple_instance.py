@@ -75,6 +75,7 @@ def bags(test: str, in_training: bool, num: int, seed: int) -> ConversationBatch
         position_ids=torch.zeros(0),
         cu_seq_lens=torch.arange(num + 1, dtype=torch.int32) * (NUM_MESSAGES + 1),
         max_length=NUM_MESSAGES + 1,
+        window_of_token=torch.arange(num).repeat_interleave(NUM_MESSAGES + 1),
         message_of_token=torch.cat([torch.full((num, 1), -1), owners], dim=1).flatten(),
         window_of_message=torch.arange(num).repeat_interleave(NUM_MESSAGES),
         message_labels=labels.flatten(),

@@ -21,7 +21,7 @@ def test_by_hand() -> None:
     pooling = AttentionPooling(1)
     torch.nn.init.ones_(pooling.get_parameter("score.weight"))
     states = torch.tensor([[0.0], [2.0], [5.0]]).log1p()  # scores log 1, log 3, log 6
-    pooled, attention = pooling(states, torch.tensor([0, 2, 3], dtype=torch.int32))
+    pooled, attention = pooling(states, torch.tensor([0, 0, 1]), 2)
     assert attention.tolist() == pytest.approx([1 / 4, 3 / 4, 1])
     assert pooled[:, 0].tolist() == pytest.approx([3 / 4 * states[1].item(), states[2].item()])
 
@@ -43,7 +43,7 @@ def test_gradient_is_that_of_softmax() -> None:
 
 def test_half_precision_states_are_weighed_in_float32() -> None:
     pooling = AttentionPooling(8).bfloat16()
-    pooled, attention = pooling(torch.randn(300, 8).bfloat16(), torch.tensor([0, 300], dtype=torch.int32))
+    pooled, attention = pooling(torch.randn(300, 8).bfloat16(), torch.zeros(300, dtype=torch.int64), 1)
     assert (pooled.dtype, attention.dtype) == (torch.float32, torch.float32)
     assert attention.sum().item() == pytest.approx(1, abs=1e-5)
 
@@ -63,7 +63,7 @@ def test_gated_by_hand() -> None:
         score[0, 0] = 5.0
     states = torch.tensor([[0.5, 1.0], [-2.0, 0.3], [0.7, -9.0]])
     scores = [5 * math.tanh(a) / (1 + math.exp(-b)) for a, b in states.tolist()]
-    pooled, attention = pooling(states, torch.tensor([0, 3], dtype=torch.int32))
+    pooled, attention = pooling(states, torch.zeros(3, dtype=torch.int64), 1)
     total = sum(math.exp(score) for score in scores)
     assert attention.tolist() == pytest.approx([math.exp(score) / total for score in scores], rel=1e-5)
     torch.testing.assert_close(pooled, attention @ states[None])
@@ -71,7 +71,7 @@ def test_gated_by_hand() -> None:
 
 def test_first_token() -> None:
     states = torch.randn(5, 3).bfloat16()
-    pooled, attention = FirstToken(3)(states, torch.tensor([0, 2, 5], dtype=torch.int32))
+    pooled, attention = FirstToken(3)(states, torch.tensor([0, 0, 1, 1, 1]), 2)
     assert torch.equal(pooled, states[[0, 2]].float())
     assert attention.tolist() == [1, 0, 1, 0, 0]
 

@@ -47,6 +47,7 @@ def batches(koelectra_folder: Path, num_batches: int, num_windows: int = 4, seed
                 position_ids=torch.cat([torch.arange(length) for length in lengths]),
                 cu_seq_lens=torch.tensor([0, *lengths]).cumsum(0).int(),
                 max_length=max(lengths),
+                window_of_token=torch.arange(num_windows).repeat_interleave(torch.as_tensor(lengths)),
                 message_of_token=torch.tensor(owners),
                 window_of_message=torch.arange(num_windows).repeat_interleave(NUM_MESSAGES),
                 message_labels=labels.flatten(),
@@ -116,6 +117,15 @@ def test_logs_only_the_names_it_announces(trained: tuple[Trainer, Path]) -> None
     assert "val/conversation_accuracy" in logged
 
 
+def test_the_terms_of_the_loss_and_their_ratio_are_logged(trained: tuple[Trainer, Path]) -> None:
+    """In earlier work the attention's term began at 26 times that of the windows, and nothing said so."""
+    values = {name: float(value) for name, value in trained[0].callback_metrics.items()}
+    attention = 0.5 * values["train/attention_loss"]
+    assert values["train/attention_to_window"] == pytest.approx(attention / values["train/window_loss"])
+    together = values["train/window_loss"] + attention + values["train/message_loss"]
+    assert values["train/loss"] == pytest.approx(together)
+
+
 def test_the_learning_rate_has_fallen_to_the_last_step(trained: tuple[Trainer, Path]) -> None:
     # 25 steps, warmup 2 (10 %): the 25th step is taken at 1/23 of the highest rate.
     assert trained[0].callback_metrics["train/learning_rate"].item() == pytest.approx(5e-3 / 23, rel=1e-4)
@@ -172,10 +182,12 @@ def test_half_precision_rounds_no_threshold(trained: tuple[Trainer, Path], koele
         assert float(torch.tensor(threshold).bfloat16()) != threshold
 
 
-def test_thresholds_of_another_decision_are_not_used(trained: tuple[Trainer, Path], koelectra_folder: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_not_used(trained: tuple[Trainer, Path], koelectra_folder: Path) -> None:
     for options, expected in (
         ({"decision": "noisy_or"}, "decision max, not noisy_or"),
         ({"threshold_policy": "fpr<=0.01"}, "threshold_policy max_f1, not fpr<=0.01"),
+        ({"pooling": "gated"}, "pooling attention, not gated"),
+        ({"num_speakers": 3}, "num_speakers 2, not 3"),
     ):
         with pytest.raises(ValueError, match=expected):
             task_of(koelectra_folder, **options).on_load_checkpoint(torch.load(trained[1], weights_only=True))
@@ -212,6 +224,7 @@ def test_micro_batches_together_are_the_large_batch(koelectra_folder: Path) -> N
             input_ids=small.input_ids[tokens],
             position_ids=small.position_ids[tokens],
             cu_seq_lens=small.cu_seq_lens[first : first + 3] - small.cu_seq_lens[first],
+            window_of_token=small.window_of_token[tokens] - first,
             message_of_token=message_of_token,
             window_of_message=small.window_of_message[messages] - first,
             message_labels=small.message_labels[messages],
