@@ -5,7 +5,7 @@ import torch
 
 from electra_lab.models import electra as module
 from electra_lab.models.sizes import Sizes, electra_configs
-from experiments import arithmetic, reference_step, speed
+from experiments import arithmetic, pretraining_speed, reference_step, speed
 
 VOCABULARY = 211
 SIZES = Sizes(2, 32, 64, 4, 8, 0.5, max_positions=24, dropout=0.0)
@@ -17,15 +17,15 @@ def steps():
     """Ours and the reference with the same weights."""
     torch.manual_seed(0)
     configs = electra_configs(SIZES, VOCABULARY)
-    ours = speed.our_step(configs, "fp32", CPU)
-    reference = speed.reference_step(configs, "fp32", CPU)
+    ours = pretraining_speed.our_step(configs, "fp32", CPU)
+    reference = pretraining_speed.reference_step(configs, "fp32", CPU)
     ours.module.electra.load_state_dict(reference.module.state_dict())
     return ours, reference
 
 
 @pytest.fixture
 def batch():
-    return speed.made_up_batch(4, 16, VOCABULARY, 0, CPU)
+    return pretraining_speed.made_up_batch(4, 16, VOCABULARY, 0, CPU)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_losses_are_equal(steps, batch):
 @pytest.mark.usefixtures("same_draws")
 def test_the_first_update_is_the_same(steps, batch):
     for variant in steps:
-        speed.take_step(variant, batch)
+        pretraining_speed.take_step(variant, batch)
     ours, reference = (dict(steps[0].module.electra.state_dict()), steps[1].module.state_dict())
     for name, tensor in reference.items():
         assert (ours[name] - tensor).abs().max() < 2e-5, name  # a step of Adam is 5e-4
@@ -68,7 +68,7 @@ def test_the_batch_is_what_the_data_give(batch):
 
 @pytest.mark.parametrize(("precision", "rows"), [("fp32", 2), ("bf16", 3)])
 def test_it_prints_a_table(precision, rows, monkeypatch):
-    monkeypatch.setattr(speed, "MATMUL_SIZE", {"cpu": 64})
+    monkeypatch.setattr(pretraining_speed, "MATMUL_SIZE", {"cpu": 64})
     sizes = ["--preset", "tiny", "--length", "16", "--batch", "2", "--vocabulary", "300"]
     table = speed.main(["pretraining", *sizes, "--precision", precision, "--rounds", "2", "--steps", "1"])
     lines = table.splitlines()
