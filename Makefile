@@ -16,7 +16,10 @@ ARGS ?=
 RUN_NAME = $(or $(RUN),$(1))
 PATHS = $(foreach path,$(DATA),--data.paths+ '$(path)')
 
-.PHONY: help install pretrain finetune test test-all check lint types clean
+# what make pretrain leaves by default, so that its absence is said
+ENCODER = $(or $(BACKBONE),runs/pretrain/tiny/discriminator)
+
+.PHONY: help install pretrain finetune benchmark ablate test test-all check lint types clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -34,6 +37,12 @@ pretrain: install  ## Pretrain ELECTRA: DATA=... PRESET=small RUN=my_run CONFIG=
 
 finetune: install  ## Train and test a detector: DATA=folder BACKBONE=NAME_OR_FOLDER RUN=my_run CONFIG=... ARGS="..."
 	$(BIN)/electra-lab finetune --config $(or $(CONFIG),experiments/finetune.yaml) --run_name $(call RUN_NAME,detector) $(if $(BACKBONE),--model.backbone '$(BACKBONE)') $(PATHS) $(ARGS)
+
+benchmark: install  ## Detectors and baselines on injected conversations: BACKBONE=... ARGS="--hosts ... --positives ..."
+	$(BIN)/python -m experiments.benchmark --backbone '$(ENCODER)' --output runs/$(call RUN_NAME,benchmark) $(ARGS)
+
+ablate: install  ## The same with one thing changed at a time (experiments/ablation.yaml)
+	$(BIN)/python -m experiments.benchmark --rows experiments/ablation.yaml --backbone '$(ENCODER)' --output runs/$(call RUN_NAME,ablation) $(ARGS)
 
 test: install  ## The fast tests
 	$(BIN)/python -m pytest
