@@ -2,10 +2,13 @@
 
 import statistics
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 RANDOM = "random"
+_COLOURS = ("#1f5fa8", "#c4561a", "#4a8a3f", "#7a4b9e", "#8c6d1f", "#2a8c8c")
+
 Row = dict[str, Any]  # name, path, tokenizer, tokens, labels, epochs, seed; learning_rate, epoch, validation, test
 
 
@@ -58,7 +61,7 @@ def picture(rows: Sequence[Row], costs: dict[str, float], path: Path) -> None:
         chance = _reached(rows, RANDOM, 0, number)
         if chance:
             axes.axhspan(min(chance), max(chance), color="0.85", label="random weights")
-        for name, colour in zip(names, ("#1f5fa8", "#c4561a", "#4a8a3f", "#7a4b9e"), strict=False):
+        for name, colour in zip(names, cycle(_COLOURS), strict=False):  # however many there are
             points = ([(0, chance)] if chance else []) + _points(rows, name, number)
             places = [tokens * costs.get(name, 1.0) / 1e6 for tokens, _ in points]
             means = [statistics.mean(reached) for _, reached in points]
@@ -70,7 +73,7 @@ def picture(rows: Sequence[Row], costs: dict[str, float], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("test accuracy, %")
     figure.supxlabel("million tokens of pretraining" + (" x cost of a token" if costs else ""), fontsize=10)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(path)
 
 

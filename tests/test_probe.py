@@ -151,3 +151,14 @@ def test_table_and_verdict() -> None:
         "- mlm, 1,000 labels: pays not by 4.0 million tokens",
         "- rtd, 1,000 labels: pays from 3.0 million tokens",
     ]
+
+
+def test_every_encoder_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.savefig",
+        lambda figure, path: shown.extend(text.get_text() for text in figure.legends[0].get_texts()),
+    )
+    names = [f"encoder {number}" for number in range(9)]
+    probe_report.picture(rows_of({(name, 10): [0.7, 0.8] for name in names}), {}, tmp_path / "probe.png")
+    assert shown == names
