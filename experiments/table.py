@@ -34,6 +34,7 @@ import yaml
 
 Options = Mapping[str, object]
 _FAILED = "n/a"
+_PANELS_IN_A_LINE = 4
 
 
 class Cell(NamedTuple):
@@ -167,11 +168,16 @@ def picture(values: Mapping[str, Mapping[str, Sequence[float | None]]], path: Pa
     from matplotlib.figure import Figure
 
     names = list(next(iter(values.values())))
-    figure = Figure(figsize=(2.2 + 2.4 * len(names), 1.2 + 0.35 * len(values)), layout="constrained")
-    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    columns = min(_PANELS_IN_A_LINE, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(2.2 + 2.4 * columns, lines * (0.9 + 0.3 * len(values))), layout="constrained")
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    panels = list(grid.flat)[: len(names)]
+    for empty in list(grid.flat)[len(names) :]:
+        empty.set_visible(False)
     for panel, name in zip(panels, names, strict=True):
-        for place, columns in enumerate(values.values()):
-            defined = [value for value in columns[name] if value is not None]
+        for place, of_row in enumerate(values.values()):
+            defined = [value for value in of_row[name] if value is not None]
             if defined:
                 panel.barh(place, mean(defined), color="#9ecae1")
                 panel.plot(defined, [place] * len(defined), "o", color="#08519c", markersize=3)

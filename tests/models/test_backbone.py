@@ -237,7 +237,8 @@ def test_the_same_encoder_from_its_config() -> None:
 
 
 def test_dropout_is_the_configurations_unless_given(koelectra_folder: Path) -> None:
+    vocabulary_size = len((koelectra_folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
     for dropout, expected in ((None, 0.1), (0.0, 0.0), (0.25, 0.25)):
-        encoder = load_backbone(str(koelectra_folder), VOCABULARY, dropout).encoder
+        encoder = load_backbone(str(koelectra_folder), vocabulary_size, dropout).encoder
         rates = {module.p for module in encoder.modules() if isinstance(module, torch.nn.Dropout)}
         assert rates == {expected} and encoder.config.attention_probs_dropout_prob == expected
