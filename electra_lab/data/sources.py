@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from electra_lab.data.errors import IngestError
 from electra_lab.data.formats.nikl import string_or_none
-from electra_lab.data.formats.strict_json import decoded, expect, parsed
+from electra_lab.data.formats.strict_json import expect, objects
 from electra_lab.data.near_duplicates import near_duplicates
 from electra_lab.data.text import for_model, without_surrogates
 
@@ -47,18 +47,13 @@ def read_sources(paths: Sequence[str | Path]) -> list[Source]:
 def _read(path: Path) -> Iterator[Source]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of sources")
-    with path.open("rb") as lines:
-        for number, raw in enumerate(lines, start=1):
-            if not raw.strip():
-                continue
-            place = f"line {number}"
-            item = expect(parsed(decoded(raw, path, place), path, place), dict, path, place)
-            texts = [
-                without_surrogates(expect(text, str, path, f"{place}/messages/{index}"))
-                for index, text in enumerate(expect(item.get("messages"), list, path, f"{place}/messages"))
-            ]
-            messages = tuple(text for text in texts if text.strip())
-            if not messages:
-                raise IngestError("E109", str(path), f"{place}/messages", "at least one text", "none")
-            identity, kind = (string_or_none(item.get(key), path, f"{place}/{key}") for key in ("id", "kind"))
-            yield Source(identity or f"{path.stem}.{number}", kind or path.stem, messages)
+    for number, place, item in objects(path):
+        texts = [
+            without_surrogates(expect(text, str, path, f"{place}/messages/{index}"))
+            for index, text in enumerate(expect(item.get("messages"), list, path, f"{place}/messages"))
+        ]
+        messages = tuple(text for text in texts if text.strip())
+        if not messages:
+            raise IngestError("E109", str(path), f"{place}/messages", "at least one text", "none")
+        identity, kind = (string_or_none(item.get(key), path, f"{place}/{key}") for key in ("id", "kind"))
+        yield Source(identity or f"{path.stem}.{number}", kind or path.stem, messages)

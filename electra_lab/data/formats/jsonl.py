@@ -6,33 +6,28 @@ from typing import Any
 
 from electra_lab.data.conversation import Conversation, Message
 from electra_lab.data.formats.nikl import label, speaker, string_or_none
-from electra_lab.data.formats.strict_json import decoded, expect, parsed
+from electra_lab.data.formats.strict_json import expect, objects
 from electra_lab.data.text import without_surrogates
 
 
 def read(path: Path) -> Iterator[Conversation]:
-    """The conversations of one file, line by line, so that its size does not matter; empty messages are left out.
+    """The conversations of one file, line by line; empty messages are left out.
 
     Raises:
         IngestError: what is not in the form, with its line.
     """
-    with path.open("rb") as lines:
-        for number, raw in enumerate(lines, start=1):
-            if not raw.strip():
-                continue
-            place = f"line {number}"
-            item = expect(parsed(decoded(raw, path, place), path, place), dict, path, place)
-            name = item.get("id")
-            messages = expect(item.get("messages"), list, path, f"{place}/messages")
-            yield Conversation(
-                id=f"{path.stem}.{number}" if name is None else str(name),
-                messages=tuple(
-                    message
-                    for index, value in enumerate(messages)
-                    if (message := _message(value, path, f"{place}/messages/{index}")).text.strip()
-                ),
-                path=str(path),
-            )
+    for number, place, item in objects(path):
+        name = item.get("id")
+        messages = expect(item.get("messages"), list, path, f"{place}/messages")
+        yield Conversation(
+            id=f"{path.stem}.{number}" if name is None else str(name),
+            messages=tuple(
+                message
+                for index, value in enumerate(messages)
+                if (message := _message(value, path, f"{place}/messages/{index}")).text.strip()
+            ),
+            path=str(path),
+        )
 
 
 def _message(value: Any, path: Path, pointer: str) -> Message:

@@ -4,6 +4,7 @@ import functools
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -65,6 +66,21 @@ def parsed(text: str, path: Path, pointer: str = "") -> Any:
     except ValueError:
         got = "a number of thousands of digits"
     raise IngestError("E101", str(path), pointer, "JSON", got)
+
+
+def objects(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """The objects of a JSON Lines file with their number, from 1, and their place; empty lines are left out.
+
+    One line at a time, so that the size of the file does not matter.
+
+    Raises:
+        IngestError: a line that is no object, with its number.
+    """
+    with path.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            if raw.strip():
+                place = f"line {number}"
+                yield number, place, expect(parsed(decoded(raw, path, place), path, place), dict, path, place)
 
 
 def expect(value: Any, kind: type, path: Path, pointer: str) -> Any:
