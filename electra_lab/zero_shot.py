@@ -5,19 +5,18 @@ W windows, T tokens of the longest one, M messages.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModelForTokenClassification, ElectraForPreTraining, PreTrainedTokenizerFast
+from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast
 
 from electra_lab.calibration import sigmoid
 from electra_lab.data.encoding import ConversationEncoder, Ids
 from electra_lab.data.windows import Bounds
-from electra_lab.models.loading import quiet_transformers
-from electra_lab.models.pair import load_config, max_positions
+from electra_lab.models.loading import load_weights
+from electra_lab.models.pair import discriminator_class, load_config, max_positions
 from electra_lab.tokenizer import load_tokenizer
 
 WINDOWS_AT_ONCE = 32  # of one forward pass; bounds the memory, changes no score
@@ -105,23 +104,16 @@ def load_zero_shot(name_or_folder: str | Path, max_length: int = 128) -> ZeroSho
     """
     source = str(name_or_folder)
     config = load_config(source)
-    is_electra = config.model_type == "electra"
-    if not is_electra and config.num_labels != 1:
+    model_class = discriminator_class(config)
+    if model_class is AutoModelForTokenClassification and config.num_labels != 1:
         raise ValueError(f"{source} is not a discriminator: it has {config.num_labels} labels a token, not one")
     if max_length > max_positions(config):
         raise ValueError(f"max_length is {max_length}, but {source} has {max_positions(config)} positions")
-    model_class: Any = ElectraForPreTraining if is_electra else AutoModelForTokenClassification
-    options = {"dtype": torch.float32, "trust_remote_code": False, "output_loading_info": True}
-    try:
-        with quiet_transformers():
-            discriminator, report = model_class.from_pretrained(source, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"no discriminator could be loaded from {source}: {reason}") from None
-    if report["missing_keys"]:
+    discriminator, missing = load_weights(model_class, source, config, "discriminator")
+    if missing:
         raise ValueError(
-            f"{source} is not a pretrained discriminator: {len(report['missing_keys'])} weights are missing, the first "
-            f"is {min(report['missing_keys'])}; give the folder `discriminator` of a run of `pretrain`"
+            f"{source} is not a pretrained discriminator: {len(missing)} weights are missing, the first is "
+            f"{missing[0]}; give the folder `discriminator` of a run of `pretrain`"
         )
     return ZeroShotDetector(discriminator, load_tokenizer(source, num_speakers=1), max_length)
 

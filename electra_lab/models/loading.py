@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -28,6 +30,31 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(verbosity)
         if has_bar:
             transformers_logging.enable_progress_bar()
+
+
+def load_weights(
+    model_class: Any, source: str, config: PreTrainedConfig, what: str
+) -> tuple[PreTrainedModel, list[str]]:
+    """A model in float32 with the weights of a source, and the names of those that it lacks; its code is never run.
+
+    Args:
+        model_class: of transformers.
+        source: a name or a folder.
+        config: the source's.
+        what: the model in a word, for the error.
+
+    Raises:
+        ValueError: nothing there, or weights of another shape.
+    """
+    try:
+        with quiet_transformers():
+            model, report = model_class.from_pretrained(
+                source, config=config, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"no {what} could be loaded from {source}: {reason}") from None
+    return model, sorted(report["missing_keys"])
 
 
 def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:

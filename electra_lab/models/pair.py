@@ -1,11 +1,9 @@
 """Where generator and discriminator come from: sizes, a configuration, or released weights to go on with."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
@@ -18,7 +16,7 @@ from transformers import (
 )
 
 from electra_lab.models.initialisation import initialise_like_google
-from electra_lab.models.loading import quiet_transformers, set_dropout
+from electra_lab.models.loading import load_weights, quiet_transformers, set_dropout
 from electra_lab.models.sizes import Sizes, electra_configs
 from electra_lab.tokenizer import load_tokenizer
 
@@ -112,6 +110,11 @@ def load_config(source: str) -> PreTrainedConfig:
         raise ValueError(f"no model configuration could be read from {source}: {reason}") from None
 
 
+def discriminator_class(config: PreTrainedConfig) -> Any:
+    """What transformers calls a discriminator of this kind: ELECTRA's own, or a model for token classification."""
+    return ElectraForPreTraining if config.model_type == "electra" else AutoModelForTokenClassification
+
+
 def is_configuration(source: str) -> bool:
     """Whether a source is a configuration without weights."""
     path = Path(source)
@@ -135,9 +138,8 @@ def _load(
 ) -> PreTrainedModel:
     model_class: Any = AutoModelForMaskedLM
     if role == "discriminator":
-        is_electra = config.model_type == "electra"
-        model_class = ElectraForPreTraining if is_electra else AutoModelForTokenClassification
-        if not is_electra:
+        model_class = discriminator_class(config)
+        if model_class is AutoModelForTokenClassification:
             config.num_labels = 1
     if is_configuration(source):
         _fit(config, tokenizer)
@@ -147,20 +149,12 @@ def _load(
             f"{source}: the {role} has {config.vocab_size} tokens, the tokenizer {len(tokenizer)}: they are not of "
             "one model; leave data.tokenizer out to take the one that comes with the model"
         )
-    try:
-        with quiet_transformers():
-            model, report = model_class.from_pretrained(
-                source, config=config, dtype=torch.float32, trust_remote_code=False, output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"no {role} could be loaded from {source}: {reason}") from None
-    _assert_complete(model, report, role, source, new_head)
+    model, missing = load_weights(model_class, source, config, role)
+    _assert_complete(model, missing, role, source, new_head)
     return model.train()  # transformers hands it over in evaluation mode, and Lightning leaves it there
 
 
-def _assert_complete(model: PreTrainedModel, report: Mapping[str, Any], role: str, source: str, new_head: bool) -> None:
-    missing = sorted(report["missing_keys"])
+def _assert_complete(model: PreTrainedModel, missing: list[str], role: str, source: str, new_head: bool) -> None:
     if role == "discriminator" and (new_head or not isinstance(model, ElectraForPreTraining)):
         missing = [name for name in missing if name.startswith(model.base_model_prefix + ".")]  # its head may be new
     if missing:
