@@ -37,15 +37,14 @@ from experiments.keywords import KeywordList, read_keywords
 from experiments.table import Cell, Done, cells, read, run
 
 _CORPORA = {"plain": True, "without-hard-negatives": False}  # name -> harmless insertions in training
-_TEST, _UNSEEN = "test", "held-out kinds"
 
 
 class Fold(NamedTuple):
-    """The parts of a fold as the detectors cut them into windows."""
+    """The conversations of a fold; what is tested on by name."""
 
-    train: Part
-    validation: Part
-    tests: dict[str, Part]
+    train: list[Conversation]
+    validation: list[Conversation]
+    tests: dict[str, list[Conversation]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,17 +68,17 @@ def benchmark(options: argparse.Namespace) -> str:
         for cell in cells({**specification, "rows": rows}, _variants(options, corpus))
     ]
     done = run(todo, FIGURES, options.output, options.processes)
-    order = list(specification["rows"])
-    results = _leaky(done) + _detectors(done, options) if done else []
-    results.sort(key=lambda result: order.index(result.row))
-    if not results:
+    if not done:
         raise ValueError(f"no run came to its end; see {options.output / 'logs'}")
-    model = _tokenising(done)
-    folds = {fold: _fold(options, fold, model) for fold in options.folds}
-    policy = model.settings.threshold_policy
-    results = _baselines(folds, keywords, zero_shot, policy) + results
-    tests = {name: [fold.tests[name] for fold in folds.values()] for name in _tests(options)}
-    return report(results, tests, options, policy)
+    order = list(specification["rows"])
+    folds = {number: _fold(_corpus(options, "plain", number)) for number in options.folds}
+    results = sorted(_leaky(done) + _detectors(done, folds), key=lambda result: order.index(result.row))
+    model, _tokenizer = load_model_for_inference(done[0].folder / "detector")  # all of them cut windows alike
+    tests = {
+        name: [_part(fold.tests[name], model) for fold in folds.values()] for name in folds[options.folds[0]].tests
+    }
+    results = _baselines(folds, tests, model, keywords, zero_shot) + results
+    return report(results, tests, options, model.settings.threshold_policy)
 
 
 def detector_scores(model: TrainedDetector, part: Part) -> Scores:
@@ -92,12 +91,12 @@ def detector_scores(model: TrainedDetector, part: Part) -> Scores:
     )
 
 
-def _detectors(done: Sequence[Done], options: argparse.Namespace) -> list[Result]:
+def _detectors(done: Sequence[Done], folds: Mapping[int, Fold]) -> list[Result]:
     results = []
     for cell, folder, _ in (entry for entry in done if not _is_leaky(entry.cell)):
         model, _tokenizer = load_model_for_inference(folder / "detector")
-        fold = _fold(options, int(cell.variant), model)
-        for name, part in fold.tests.items():
+        for name, conversations in folds[int(cell.variant)].tests.items():
+            part = _part(conversations, model)
             scores = detector_scores(model, part)
             figures = evaluate(part, scores, model.settings.thresholds, draws=1)
             results.append(Result(cell.row, name, int(cell.variant), cell.seed, scores, figures))
@@ -114,37 +113,39 @@ def _leaky(done: Sequence[Done]) -> list[Result]:
 
 
 def _baselines(
-    folds: Mapping[int, Fold], keywords: KeywordList | None, zero_shot: ZeroShotDetector | None, policy: str
+    folds: Mapping[int, Fold],
+    tests: Mapping[str, Sequence[Part]],
+    model: TrainedDetector,
+    keywords: KeywordList | None,
+    zero_shot: ZeroShotDetector | None,
 ) -> list[Result]:
+    """All baselines on every test, with the windows and the policy of a detector."""
     results = []
-    for number, fold in folds.items():
-        found = baselines(fold.train, fold.validation, keywords, zero_shot, policy)
+    for place, (number, fold) in enumerate(folds.items()):
+        train, validation = _part(fold.train, model), _part(fold.validation, model)
+        found = baselines(train, validation, keywords, zero_shot, model.settings.threshold_policy)
         for row, baseline in found.items():
-            for test, part in fold.tests.items():
+            for test, of_folds in tests.items():
+                part = of_folds[place]
                 scores = baseline.scores(part)
                 figures = evaluate(part, scores, baseline.thresholds, draws=1)
                 results.append(Result(row, test, number, None, scores, figures))
     return sorted(results, key=lambda result: list(found).index(result.row))
 
 
-def _fold(options: argparse.Namespace, fold: int, model: TrainedDetector) -> Fold:
-    """The parts of a fold with hard negatives in its training, cut into windows as a detector does."""
-    folder = _corpus(options, "plain", fold)
+def _fold(folder: Path) -> Fold:
+    """The conversations of a corpus with hard negatives in its training."""
     conversations = list(read_conversations([str(folder / CONVERSATIONS)]))
     splits = load(folder / SPLITS, conversations)
-    train, validation, test = (_part([conversations[index] for index in indices], model) for indices in splits)
-    tests = {_TEST: test}
-    if options.held_out or not options.positives:
-        tests[_UNSEEN] = _part(list(read_conversations([str(folder / HELD_OUT)])), model)
+    train, validation, test = ([conversations[index] for index in indices] for indices in splits)
+    tests = {"test": test}
+    if (folder / HELD_OUT).is_dir():
+        tests["held-out kinds"] = list(read_conversations([str(folder / HELD_OUT)]))
     return Fold(train, validation, tests)
 
 
 def _part(conversations: list[Conversation], model: TrainedDetector) -> Part:
     return part_of(LabelledWindows(conversations, model.encoder))
-
-
-def _tests(options: argparse.Namespace) -> list[str]:
-    return [_TEST, _UNSEEN] if options.held_out or not options.positives else [_TEST]
 
 
 def _variants(options: argparse.Namespace, corpus: str) -> dict[str, dict[str, object]]:
@@ -234,11 +235,6 @@ def _is_leaky(cell: Cell) -> bool:
 def _tested(folder: Path) -> dict[str, Figures]:
     results: dict[str, Any] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     return dict(results["test"])
-
-
-def _tokenising(done: Sequence[Done]) -> TrainedDetector:
-    """A detector whose encoder cuts windows as all of them do."""
-    return load_model_for_inference(done[0].folder / "detector")[0]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

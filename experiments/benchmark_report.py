@@ -13,7 +13,7 @@ from electra_lab.data.parts import Part
 from electra_lab.evaluation import Figures, Scores
 from experiments.baselines import PER_MESSAGE
 from experiments.folds import difference_over_folds, mean_over_folds
-from experiments.table import mean_and_spread, picture
+from experiments.table import as_markdown, figures_in, picture
 
 LEAKY = "leaky"  # the test of runs whose splits leak
 FIGURES = {
@@ -47,7 +47,7 @@ def report(
     lines = [_what(parts, options, policy)]
     for test in dict.fromkeys(result.test for result in results):
         of_test = [result for result in results if result.test == test]
-        lines += [f"## {test}", "", _prevalence(of_test), "", *_table(of_test), ""]
+        lines += [f"## {test}", "", _prevalence(of_test), "", as_markdown(_values(of_test)), ""]
     lines += ["## Against the linear model of messages", "", *gate(results, parts), ""]
     text = "\n".join(lines)
     (options.output / "table.md").write_text(text, encoding="utf-8")
@@ -66,9 +66,9 @@ def gate(results: Sequence[Result], parts: Mapping[str, Sequence[Part]]) -> list
         "| --- | --- | --- | ---: | ---: | --- |",
     ]
     for test, of_folds in parts.items():
-        linear = _scores(results, PER_MESSAGE, test, len(of_folds))
+        linear = _scores(results, PER_MESSAGE, test)
         for row in dict.fromkeys(result.row for result in results if result.test == test and result.seed is not None):
-            ours = _scores(results, row, test, len(of_folds))
+            ours = _scores(results, row, test)
             if not all(ours):
                 lines.append(f"| {test} | {row} | | a fold is missing | | |")
                 continue
@@ -114,31 +114,21 @@ def _are_cut_alike(parts: Sequence[Part], scores: Sequence[Sequence[Scores]]) ->
     )
 
 
-def _table(results: Sequence[Result]) -> list[str]:
-    lines = ["| | " + " | ".join(FIGURES) + " | runs |", "| --- |" + " ---: |" * (len(FIGURES) + 1)]
-    for row, columns in _values(results).items():
-        number = sum(result.row == row for result in results)
-        lines.append(f"| {row} | " + " | ".join(map(mean_and_spread, columns.values())) + f" | {number} |")
-    return lines
-
-
 def _values(results: Sequence[Result]) -> dict[str, dict[str, list[float | None]]]:
-    rows = dict.fromkeys(result.row for result in results)
-    return {
-        row: {name: [_figure(result, name) for result in results if result.row == row] for name in FIGURES}
-        for row in rows
-    }
+    """Row -> figure -> its value in every run."""
+    runs: dict[str, list[dict[str, float | None]]] = {}
+    for result in results:
+        runs.setdefault(result.row, []).append(_figures(result))
+    return {row: {name: [one[name] for one in of_row] for name in FIGURES} for row, of_row in runs.items()}
 
 
-def _figure(result: Result, name: str) -> float | None:
-    _, level, figure = FIGURES[name]
-    value = result.figures.get(level, {}).get(figure)
-    return float(value) if isinstance(value, (int, float)) else None
+def _figures(result: Result) -> dict[str, float | None]:
+    return figures_in({"test": result.figures}, FIGURES)
 
 
-def _scores(results: Sequence[Result], row: str, test: str, num_folds: int) -> list[list[Scores]]:
+def _scores(results: Sequence[Result], row: str, test: str) -> list[list[Scores]]:
     """Scores of a row by fold, in the order of the folds."""
-    folds = sorted({result.fold for result in results if result.test == test})[:num_folds]
+    folds = sorted({result.fold for result in results if result.test == test})
     return [
         [r.scores for r in results if (r.row, r.test, r.fold) == (row, test, fold) and r.scores is not None]
         for fold in folds
@@ -149,4 +139,4 @@ def _write_csv(results: Sequence[Result], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "test", "fold", "seed", *FIGURES])
-        writer.writerows([r.row, r.test, r.fold, r.seed, *(_figure(r, name) for name in FIGURES)] for r in results)
+        writer.writerows([r.row, r.test, r.fold, r.seed, *_figures(r).values()] for r in results)

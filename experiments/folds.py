@@ -29,7 +29,8 @@ def mean_over_folds(
         figure: average_precision, auroc or recall_at_fpr_1.
         draws: of the bootstrap.
     """
-    return _estimate([_drawn(*fold, level, figure, draws) for fold in zip(_numbered(parts), scores, strict=True)])
+    folds = enumerate(zip(parts, scores, strict=True))
+    return _estimate([_drawn(number, *fold, level, figure, draws) for number, fold in folds])
 
 
 def difference_over_folds(
@@ -50,25 +51,22 @@ def difference_over_folds(
         figure: average_precision, auroc or recall_at_fpr_1.
         draws: of the bootstrap.
     """
-    differences = [
-        _drawn(part, one, level, figure, draws) - _drawn(part, other, level, figure, draws)
-        for part, one, other in zip(_numbered(parts), first, second, strict=True)
-    ]
-    return _estimate(differences)
+    folds = enumerate(zip(parts, first, second, strict=True))
+    return _estimate(
+        [
+            _drawn(number, part, one, level, figure, draws) - _drawn(number, part, other, level, figure, draws)
+            for number, (part, one, other) in folds
+        ]
+    )
 
 
-def _numbered(parts: Sequence[Part]) -> list[tuple[int, Part]]:
-    return list(enumerate(parts))
-
-
-def _drawn(part: tuple[int, Part], scores: Sequence[Scores], level: str, figure: str, draws: int) -> Floats:
-    """The figure of a fold, mean over its seeds: first as it is, then of every draw, (1 + D,)."""
-    number, fold = part
-    size = len(fold.bounds)
+def _drawn(number: int, part: Part, scores: Sequence[Scores], level: str, figure: str, draws: int) -> Floats:
+    """The figure of fold `number`, mean over its seeds: first as it is, then of every draw, (1 + D,)."""
+    size = len(part.bounds)
     weights = np.concatenate([np.ones((1, size), np.int64), bootstrap_weights(size, draws, seed=number)])
     values = []
     for of_seed in scores:
-        known, labels, conversations = measurable(fold, level, getattr(of_seed, level))
+        known, labels, conversations = measurable(part, level, getattr(of_seed, level))
         values.append(figures(ranking(known, labels, conversations), weights)[figure])
     return np.mean(values, axis=0)
 

@@ -130,7 +130,7 @@ def run(todo: Sequence[Cell], figures: Mapping[str, Sequence[str]], output: Path
     with ThreadPoolExecutor(processes) as pool:
         folders = list(pool.map(lambda cell: _run(cell, output, threads), todo))
     return [
-        Done(cell, folder, _read_figures(folder / "results.json", figures))
+        Done(cell, folder, figures_in(json.loads((folder / "results.json").read_text(encoding="utf-8")), figures))
         for cell, folder in zip(todo, folders, strict=True)
         if folder is not None
     ]
@@ -141,11 +141,7 @@ def write(found: Sequence[Done], rows: Sequence[str], figures: Mapping[str, obje
     values = {
         row: {name: [done.figures[name] for done in found if done.cell.row == row] for name in figures} for row in rows
     }
-    lines = ["| | " + " | ".join(figures) + " | runs |", "| --- |" + " ---: |" * (len(figures) + 1)]
-    for row, columns in values.items():
-        cells_ = [mean_and_spread(column) for column in columns.values()]
-        lines.append(f"| {row} | " + " | ".join(cells_) + f" | {sum(done.cell.row == row for done in found)} |")
-    text = "\n".join(lines)
+    text = as_markdown(values)
     (output / "table.md").write_text(text + "\n", encoding="utf-8")
     with (output / "table.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -153,6 +149,16 @@ def write(found: Sequence[Done], rows: Sequence[str], figures: Mapping[str, obje
         writer.writerows([done.cell.row, done.cell.variant, done.cell.seed, *done.figures.values()] for done in found)
     picture(values, output / "table.png")
     return text
+
+
+def as_markdown(values: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
+    """A line a row, each figure as mean and spread over its runs, and how many runs there are."""
+    figures = list(next(iter(values.values())))
+    lines = ["| | " + " | ".join(figures) + " | runs |", "| --- |" + " ---: |" * (len(figures) + 1)]
+    for row, columns in values.items():
+        cells_ = [mean_and_spread(column) for column in columns.values()]
+        lines.append(f"| {row} | " + " | ".join(cells_) + f" | {len(columns[figures[0]])} |")
+    return "\n".join(lines)
 
 
 def mean_and_spread(values: Sequence[float | None]) -> str:
@@ -216,13 +222,13 @@ def _run(cell: Cell, output: Path, threads: int) -> Path | None:
     return folder
 
 
-def _read_figures(path: Path, figures: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
-    results = json.loads(path.read_text(encoding="utf-8"))
+def figures_in(results: Mapping[str, Any], figures: Mapping[str, Sequence[str]]) -> dict[str, float | None]:
+    """Each figure from where it stands in the results; None where it is not, or was not measured."""
     found = {}
     for name, keys in figures.items():
-        value = results
+        value: Any = results
         for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
+            value = value.get(key) if isinstance(value, Mapping) else None
         found[name] = None if value is None else float(value)
     return found
 
