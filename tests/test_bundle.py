@@ -18,7 +18,6 @@ from transformers import (
 )
 
 from electra_lab.bundle import (
-    DetectorSettings,
     _sha256,
     export_pretrained,
     load_detector,
@@ -30,22 +29,13 @@ from electra_lab.models.backbone import load_backbone
 from electra_lab.models.detector import Detector
 from electra_lab.models.electra import Electra
 from electra_lab.tokenizer import load_tokenizer
+from tests import detector_settings
 
-SETTINGS = DetectorSettings(
-    window=10,
-    stride=5,
-    max_length=128,
-    context="window",
-    num_speakers=2,
-    dropout=0.3,
-    pooling="attention",
+SETTINGS = dataclasses.replace(
+    detector_settings.SETTINGS,
     temperatures={"window": 1.5, "message": 0.123456789012345678, "conversation": 1.0},
     thresholds={"window": 0.5, "message": 0.4, "conversation": 0.6},
     review_thresholds={"window": 0.4, "message": 0.4, "conversation": 0.3},
-    threshold_policy="max_f1",
-    decision="max",
-    trained_on="made-up conversations",
-    backbone="tiny",
     steps=7,
 )
 

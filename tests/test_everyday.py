@@ -7,15 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from electra_lab.bundle import DetectorSettings, save_detector
+from electra_lab.bundle import save_detector
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.text import for_model
+from electra_lab.decisions import LEVELS
 from electra_lab.inference import load_model_for_inference, predict_conversation
 from electra_lab.models.backbone import load_backbone
 from electra_lab.models.detector import Detector
 from electra_lab.tokenizer import load_tokenizer
 from experiments import everyday
 from experiments.keywords import read_keywords
+from tests.detector_settings import SETTINGS
 
 KEYWORDS = Path(everyday.__file__).with_name("keywords.yaml")
 LINES = [json.loads(line) for line in everyday.DATA.read_text(encoding="utf-8").splitlines()]
@@ -71,23 +73,12 @@ def folder(koelectra_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     detector = Detector(load_backbone(str(koelectra_folder), len(tokenizer)))
     for parameter in detector.parameters():
         parameter.data.mul_(2.0)
-    levels = ("window", "message", "conversation")
-    settings = DetectorSettings(
+    settings = replace(
+        SETTINGS,
         window=5,  # so that a conversation has windows of its own
         stride=2,
-        max_length=128,
-        context="window",
-        num_speakers=2,
-        dropout=0.3,
-        pooling="attention",
-        temperatures=dict.fromkeys(levels, 1.0),
         thresholds={"window": 0.5, "message": 0.45, "conversation": 0.5},
-        review_thresholds=dict.fromkeys(levels, 0.4),
-        threshold_policy="max_f1",
-        decision="max",
-        trained_on="made-up conversations",
-        backbone="tiny",
-        steps=5,
+        review_thresholds=dict.fromkeys(LEVELS, 0.4),
     )
     folder = tmp_path_factory.mktemp("run") / "detector"
     save_detector(detector, tokenizer, settings, folder)

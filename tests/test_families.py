@@ -52,23 +52,24 @@ BERT_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "
 ROBERTA_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 
 
-def config_of(family: str, vocabulary_size: int) -> PreTrainedConfig:
-    """A tiny encoder with positions for 128 tokens."""
+def config_of(family: str, vocabulary_size: int, sizes: dict[str, Any] = SIZES) -> PreTrainedConfig:
+    """A tiny encoder, with positions for 128 tokens unless the sizes differ."""
     if family == "distilbert":
-        return DistilBertConfig(
-            vocab_size=vocabulary_size, dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=128
-        )
+        names = {"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"}
+        names |= {"intermediate_size": "hidden_dim", "max_position_embeddings": "max_position_embeddings"}
+        return DistilBertConfig(vocab_size=vocabulary_size, **{names[size]: value for size, value in sizes.items()})
     marks = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+    positions = sizes["max_position_embeddings"] + 2
     configs: dict[str, tuple[Any, dict[str, Any]]] = {
         "electra": (ElectraConfig, {"embedding_size": 8}),
         "bert": (BertConfig, {}),
-        "roberta": (RobertaConfig, {"max_position_embeddings": 130, "pad_token_id": 1}),
+        "roberta": (RobertaConfig, {"max_position_embeddings": positions, "pad_token_id": 1}),
         "albert": (AlbertConfig, {"embedding_size": 8, "num_hidden_layers": 3}),
         "deberta-v2": (DebertaV2Config, {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
         "modernbert": (ModernBertConfig, {"local_attention": 16, **marks}),
     }
     kind, changes = configs[family]
-    return kind(vocab_size=vocabulary_size, **SIZES | changes)
+    return kind(vocab_size=vocabulary_size, **sizes | changes)
 
 
 def tokenizer_of(family: str, texts: list[str]) -> PreTrainedTokenizerFast:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from electra_lab import Config, Message, load_model_for_inference, predict_conversation
-from electra_lab.bundle import DetectorSettings, save_detector
+from electra_lab.bundle import save_detector
 from electra_lab.calibration import Calibration
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.encoding import ConversationEncoder
@@ -25,25 +25,9 @@ from electra_lab.models.backbone import load_backbone
 from electra_lab.models.detector import Detector
 from electra_lab.tasks.detection import ConversationAnomalyDetection
 from electra_lab.tokenizer import load_tokenizer
+from tests.detector_settings import SETTINGS
 
 Loaded = tuple[TrainedDetector, PreTrainedTokenizerFast]
-SETTINGS = DetectorSettings(
-    window=10,
-    stride=5,
-    max_length=128,
-    context="window",
-    num_speakers=2,
-    dropout=0.3,
-    pooling="attention",
-    temperatures={"window": 1.0, "message": 1.0, "conversation": 1.0},
-    thresholds={"window": 0.5, "message": 0.45, "conversation": 0.55},
-    review_thresholds={"window": 0.5, "message": 0.4, "conversation": 0.5},
-    threshold_policy="max_f1",
-    decision="max",
-    trained_on="made-up conversations",
-    backbone="tiny",
-    steps=5,
-)
 WORDS = ["안녕", "오늘", "뭐해", "집에", "있어", "커피", "마실래", "그래", "좋아", "내일", "봐"]
 
 

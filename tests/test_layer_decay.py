@@ -1,38 +1,21 @@
 import pytest
 import torch
 from torch import nn
-from transformers import (
-    AlbertConfig,
-    AutoModel,
-    BertConfig,
-    DebertaV2Config,
-    DistilBertConfig,
-    ElectraConfig,
-    ModernBertConfig,
-    PreTrainedConfig,
-    RobertaConfig,
-)
+from transformers import AutoModel, PreTrainedConfig
 
 from electra_lab.optim import adamw, layerwise_groups, linear, parameter_groups, scheduled
+from tests.test_families import config_of
 
 SIZES = {
-    "vocab_size": 20,
     "hidden_size": 8,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
     "intermediate_size": 12,
     "max_position_embeddings": 16,
-    "pad_token_id": 0,
 }
-CONFIGS = [
-    ElectraConfig(**SIZES, embedding_size=4),  # type: ignore[arg-type]
-    BertConfig(**SIZES),  # type: ignore[arg-type]
-    RobertaConfig(**SIZES),  # type: ignore[arg-type]
-    DistilBertConfig(vocab_size=20, dim=8, n_layers=3, n_heads=2, hidden_dim=12, max_position_embeddings=16),
-    DebertaV2Config(**SIZES, relative_attention=True, pos_att_type=["p2c", "c2p"]),  # type: ignore[arg-type]
-    ModernBertConfig(**SIZES, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2),  # type: ignore[arg-type]
-]
-SHARED = AlbertConfig(**SIZES, embedding_size=4)  # type: ignore[arg-type]
+FAMILIES = ("electra", "bert", "roberta", "distilbert", "deberta-v2", "modernbert")
+CONFIGS = [config_of(family, 20, SIZES) for family in FAMILIES]
+SHARED = config_of("albert", 20, SIZES)
 
 
 class WithHead(nn.Module):
