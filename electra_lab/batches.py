@@ -1,12 +1,15 @@
 """The batches that travel from the data to the tasks: NamedTuples, the shape of every tensor beside it.
 
 B examples, L tokens of an example, N masked positions of an example (fixed); W windows, M messages, T tokens of all
-windows together. Ids are int64, flags and labels int64, weights float32, unless the line says otherwise.
+windows together, G character n-grams of all messages together. Ids are int64, flags and labels int64, weights float32,
+unless the line says otherwise.
 """
 
 from typing import NamedTuple
 
 from torch import Tensor
+
+NGRAM_BUCKETS = 2**20  # numbers that a character n-gram is hashed to
 
 
 class PretrainingBatch(NamedTuple):
@@ -37,4 +40,7 @@ class ConversationBatch(NamedTuple):
     window_labels: Tensor  # (W,) 1 if any of its messages is anomalous, -1 if unknown
     message_ids: Tensor  # (M,) which message of the split: messages in several windows are counted once
     conversation_of_window: Tensor  # (W,) which conversation of the split
+    ngram_ids: Tensor  # (G,) 0..NGRAM_BUCKETS-1; none where the detector does not read them
+    ngram_weights: Tensor  # (G,) float32, their share in their message
+    message_of_ngram: Tensor  # (G,) 0..M-1
     position: tuple[int, int]  # (epoch, micro-batch of the epoch over all devices): where chance starts from

@@ -22,7 +22,7 @@ from electra_lab.models.detector import Detector
 from electra_lab.models.sharing import without_sharing
 from electra_lab.tokenizer import load_tokenizer
 
-VERSION = 2  # of the detector folder; raised when an older reader would misread it
+VERSION = 3  # of the detector folder; raised when an older reader would misread it
 SETTINGS_FILE = "detector.json"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -38,6 +38,7 @@ class DetectorSettings:
     num_speakers: int
     dropout: float
     pooling: str  # of the detector, one of `models.pooling.POOLINGS`
+    ngrams: bool  # whether the detector reads the messages' character n-grams
     temperatures: dict[str, float]  # of "window", "message", "conversation": logits are divided by them
     thresholds: dict[str, float]  # likewise: anomalous from there on
     review_thresholds: dict[str, float]  # likewise: worth a look from there on; never above the other
@@ -125,7 +126,7 @@ def load_detector(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens but the encoder only {config.vocab_size}; "
             "files of two detectors are mixed"
         )
-    detector = Detector(backbone_from_config(config), dropout=settings.dropout, pooling=settings.pooling)
+    detector = Detector(backbone_from_config(config), settings.dropout, settings.pooling, settings.ngrams)
     _load_weights(detector, folder)
     return detector.to(device).eval(), tokenizer, settings
 

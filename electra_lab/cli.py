@@ -107,7 +107,7 @@ def _pretrain(parser: ArgumentParser, needs_name: bool = True) -> None:
 
 
 def _finetune(parser: ArgumentParser) -> None:
-    filled = {"model": set[str](), "data": {"tokenizer", "num_speakers"}}
+    filled = {"model": set[str](), "data": {"tokenizer", "num_speakers", "ngrams"}}
     training_options(parser, ConversationAnomalyDetection, ConversationDataModule, filled)
     parser.add_argument("--patience", type=int, default=5, help="Validations without improvement before it stops.")
     parser.add_argument("--test", type=bool, default=True, help="Whether the best checkpoint is tested at the end.")

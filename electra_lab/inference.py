@@ -95,6 +95,7 @@ class TrainedDetector(nn.Module):
             settings.max_length,
             settings.num_speakers,
             settings.context,
+            settings.ngrams,
         )
         self.rule = conversation_rule(settings.decision)
 
@@ -143,7 +144,8 @@ def predict_conversation(
         raise ValueError("the tokenizer is not the one that belongs to this model; use both as they were loaded")
     conversation = Conversation("", tuple(_as_message(index, message) for index, message in enumerate(messages)))
     encoder = model.encoder
-    message_ids = encoder.encode_texts([message.text for message in conversation.messages])
+    texts = [message.text for message in conversation.messages]
+    message_ids = encoder.encode_texts(texts)
     speakers = speaker_indices(conversation)
     bounds = encoder.windows(message_ids)
 
@@ -159,6 +161,7 @@ def predict_conversation(
             message_labels=[[-1] * (end - start) for start, end in part],
             message_ids=[range(start, end) for start, end in part],
             conversations=[0] * len(part),
+            texts=[text for start, end in part for text in texts[start:end]] if encoder.ngrams else (),
         )
         with torch.inference_mode():
             detection = model(_moved(batch, device))

@@ -1,7 +1,7 @@
 """AdamW without decay on biases and normalisation, and learning-rate schedules as pure functions of the step."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import nn
@@ -25,14 +25,19 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[ParameterGr
 
 
 def layerwise_groups(
-    module: nn.Module, encoder: nn.Module, weight_decay: float, learning_rate: float, layer_decay: float
+    module: nn.Module,
+    encoder: nn.Module,
+    weight_decay: float,
+    learning_rate: float,
+    layer_decay: float,
+    rates: Mapping[nn.Parameter, float] | None = None,
 ) -> list[ParameterGroup]:
     """The same with a learning rate for each layer, the highest first: the nearer to the input, the lower.
 
     What is not the encoder's has the learning rate itself, the encoder's last layer `layer_decay` times that, each
     layer below `layer_decay` times the one above, and all else of the encoder (tables, norms) that once more.
     ELECTRA does it so (google-research/electra model/optimization.py, `_get_layer_lrs`), but leaves one more factor
-    under the head. Layers that share their weights (ALBERT) are one layer.
+    under the head. Layers that share their weights (ALBERT) are one layer. What is in `rates` has that rate.
 
     Raises:
         ValueError: the factor is not above 0 and at most 1, or the encoder keeps its layers in no list.
@@ -47,6 +52,7 @@ def layerwise_groups(
     for parameter in module.parameters():
         if parameter.requires_grad:
             rate = learning_rate * layer_decay ** above.get(id(parameter), 0)
+            rate = (rates or {}).get(parameter, rate)
             by_rate.setdefault(rate, []).append(parameter)
     return [
         {**group, "lr": rate}

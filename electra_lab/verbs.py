@@ -221,8 +221,8 @@ def _detection(config: Namespace) -> tuple[ConversationAnomalyDetection, Convers
             "message only; choose another pooling, or data.context window"
         )
     task = ConversationAnomalyDetection(**config.model)
-    options = {"tokenizer": backbone, "num_speakers": config.model.num_speakers, "seed": config.seed}
-    return task, ConversationDataModule(**config.data, **options)
+    same = {name: config.model[name] for name in ("num_speakers", "ngrams")}
+    return task, ConversationDataModule(**config.data, **same, tokenizer=backbone, seed=config.seed)
 
 
 def _save_detector(
@@ -241,6 +241,7 @@ def _save_detector(
         num_speakers=config.model.num_speakers,
         dropout=config.model.dropout,
         pooling=config.model.pooling,
+        ngrams=config.model.ngrams,
         temperatures={level: values.temperature for level, values in task.calibration.items()},
         thresholds={level: values.threshold for level, values in task.calibration.items()},
         review_thresholds={level: values.review for level, values in task.calibration.items()},

@@ -179,6 +179,7 @@ def _corpus(options: argparse.Namespace, corpus: str, fold: int) -> Path:
         share=options.share,
         train_share=options.train_share,
         harmless_in_training=_CORPORA[corpus],
+        seed=options.corpus_seed,
     )
     folder = options.output / "corpora" / f"{corpus}-{fold}"
     files = (options.hosts, options.positives, options.harmless, options.held_out)
@@ -249,6 +250,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--num_folds", type=int, default=5)
     parser.add_argument("--folds", type=int, nargs="+", help="only these, from 0")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument("--corpus_seed", type=int, default=42, help="of insertions and shares of the sources")
     parser.add_argument("--share", type=float, default=0.15, help="of the test conversations that are anomalous")
     parser.add_argument("--train_share", type=float, default=3.0, help="anomalous insertions a training conversation")
     parser.add_argument("--host_messages", type=int, default=40, help="longer hosts are cut")

@@ -126,7 +126,7 @@ def run(todo: Sequence[Cell], figures: Mapping[str, Sequence[str]], output: Path
     if processes < 1:
         raise ValueError(f"{processes} processes run nothing; give 1 or more")
     (output / "logs").mkdir(parents=True, exist_ok=True)
-    threads = max(1, (os.cpu_count() or 1) // processes)
+    threads = int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // processes)))
     with ThreadPoolExecutor(processes) as pool:
         folders = list(pool.map(lambda cell: _run(cell, output, threads), todo))
     return [

@@ -1,4 +1,6 @@
-"""Settings of a detector that tests save and load; what a test is about it replaces."""
+"""Settings of a detector that tests save and load, and the batch fields of one that reads no n-grams."""
+
+import torch
 
 from electra_lab.bundle import DetectorSettings
 
@@ -10,6 +12,7 @@ SETTINGS = DetectorSettings(
     num_speakers=2,
     dropout=0.3,
     pooling="attention",
+    ngrams=False,
     temperatures={"window": 1.0, "message": 1.0, "conversation": 1.0},
     thresholds={"window": 0.5, "message": 0.45, "conversation": 0.55},
     review_thresholds={"window": 0.5, "message": 0.4, "conversation": 0.5},
@@ -19,3 +22,9 @@ SETTINGS = DetectorSettings(
     backbone="tiny",
     steps=5,
 )
+
+NO_NGRAMS = {
+    "ngram_ids": torch.zeros(0, dtype=torch.int64),
+    "ngram_weights": torch.zeros(0),
+    "message_of_ngram": torch.zeros(0, dtype=torch.int64),
+}

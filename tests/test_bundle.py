@@ -241,9 +241,9 @@ def test_untrained_and_foreign_records_are_refused(copied: Path) -> None:
     with pytest.raises(ValueError, match="version 99"):
         load_detector(copied)
     change_record(copied, version=1)  # had no temperatures: its scores would not be those of its thresholds
-    with pytest.raises(ValueError, match="version 1; this electra_lab reads version 2"):
+    with pytest.raises(ValueError, match="version 1; this electra_lab reads version 3"):
         load_detector(copied)
-    change_record(copied, version=2, colour="blue")
+    change_record(copied, version=3, colour="blue")
     with pytest.raises(ValueError, match=r"not complete.*colour"):
         load_detector(copied)
     (copied / "detector.json").write_text("{")

@@ -17,6 +17,7 @@ from electra_lab.losses import (
     weighted,
     window_loss,
 )
+from tests.detector_settings import NO_NGRAMS
 
 
 def logits_of(probability: float) -> torch.Tensor:
@@ -158,6 +159,7 @@ def two_windows() -> tuple[torch.Tensor, ConversationBatch]:
         message_ids=torch.arange(3),
         conversation_of_window=torch.arange(2),
         position=(0, 0),
+        **NO_NGRAMS,
     )
     return attention, batch
 

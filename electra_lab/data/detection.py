@@ -43,6 +43,7 @@ class ConversationDataModule(LightningDataModule):
         stride: Messages from one window's first to the next one's.
         max_length: Tokens of a window, at most; a longer window becomes several with fewer messages.
         context: What the encoder reads together: a "window", or each "message" by itself, which needs less to learn.
+        ngrams: Whether the batches carry the messages' character n-grams too.
         split: "grouped" (at random), or "contiguous" for files that continue each other; "windows" leaks.
         gap: Conversations left out between the parts of a contiguous split.
         validation_share: Share of the conversations that choose the best weights and the thresholds.
@@ -69,6 +70,7 @@ class ConversationDataModule(LightningDataModule):
         stride: int = 5,
         max_length: int = 512,
         context: str = "window",
+        ngrams: bool = False,
         split: str = "grouped",
         gap: int = 1,
         validation_share: float = 0.15,
@@ -99,6 +101,7 @@ class ConversationDataModule(LightningDataModule):
         self.stride = stride
         self.max_length = max_length
         self.context = context
+        self.ngrams = ngrams
         self.split_kind = split
         self.gap = gap
         self.validation_share = validation_share
@@ -157,7 +160,7 @@ class ConversationDataModule(LightningDataModule):
         self._splits = self._split()
         tokenizer = load_tokenizer(self.tokenizer_source, self.num_speakers)
         self._encoder = ConversationEncoder(
-            tokenizer, self.window, self.stride, self.max_length, self.num_speakers, self.context
+            tokenizer, self.window, self.stride, self.max_length, self.num_speakers, self.context, self.ngrams
         )
         windows = {}
         for name, indices in self._splits._asdict().items():

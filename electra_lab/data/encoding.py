@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from electra_lab.batches import ConversationBatch
+from electra_lab.data.ngrams import ngrams
 from electra_lab.data.text import for_model
 from electra_lab.data.windows import Bounds, fitted, window_bounds
 from electra_lab.tokenizer import MESSAGE_TOKEN, speaker_tokens
@@ -44,6 +45,7 @@ class ConversationEncoder:
         num_speakers: speakers told apart; the last token is shared by all beyond.
         context: "window" reads a window's messages together; "message" each by itself, `[CLS] [MSG] [SPEAKER_k] text
             [SEP]`, so that a window is only what is decided about.
+        ngrams: whether the batches carry the messages' character n-grams too.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class ConversationEncoder:
         max_length: int = 512,
         num_speakers: int = 2,
         context: str = "window",
+        ngrams: bool = False,
     ) -> None:
         if context not in CONTEXTS:
             raise ValueError(f"context must be one of {', '.join(CONTEXTS)}, got {context!r}")
@@ -71,6 +74,7 @@ class ConversationEncoder:
         self.max_length = max_length
         self.max_message_tokens = min(LONGEST_MESSAGE, max_length - 1 - MARKS_PER_MESSAGE)
         self.context = context
+        self.ngrams = ngrams
         # what [CLS] leaves of a window, in tokens; messages that are read alone fit, however many there are
         self.window_budget = max_length - 1 if context == "window" else window * max_length
         self.num_capped = 0  # messages longer than max_message_tokens, so far
@@ -159,6 +163,7 @@ def pack(
     message_ids: Sequence[Sequence[int]],
     conversations: Sequence[int],
     position: tuple[int, int] = (0, 0),
+    texts: Sequence[str] = (),
 ) -> ConversationBatch:
     """Windows one after another, without padding.
 
@@ -168,7 +173,9 @@ def pack(
         message_ids: for each window its messages' numbers in the split.
         conversations: (W,) the conversation of each window.
         position: (epoch, micro-batch) that chance starts from.
+        texts: (M,) of all messages, for their character n-grams; none without.
     """
+    grams = ngrams(texts)
     sequences = [length for window in windows for length in window.sequences]
     counts = [len(labels) for labels in message_labels]
     owners = [
@@ -189,6 +196,9 @@ def pack(
         window_labels=torch.tensor([_window_label(labels) for labels in message_labels]),
         message_ids=torch.tensor([number for numbers in message_ids for number in numbers]),
         conversation_of_window=torch.tensor(list(conversations)),
+        ngram_ids=torch.from_numpy(grams.ids),
+        ngram_weights=torch.from_numpy(grams.weights),
+        message_of_ngram=torch.from_numpy(grams.message),
         position=position,
     )
 

@@ -10,7 +10,7 @@ from electra_lab.data.augmentation import augmented
 from electra_lab.data.chance import generator
 from electra_lab.data.conversation import Conversation, speaker_indices
 from electra_lab.data.encoding import ConversationEncoder, EncodedWindow, pack, starts_of_words
-from electra_lab.data.lexicon import occurrences, with_hidden_words
+from electra_lab.data.lexicon import occurrences, of_tokens, with_masked_tokens, without_words
 from electra_lab.data.order import MicroBatch
 
 _LEXICON = 1  # a stream of chance of its own
@@ -44,7 +44,12 @@ class LabelledWindows(Dataset[ConversationBatch]):
         self.lexicon_masking = lexicon_masking
         texts = [[message.text for message in conversation.messages] for conversation in conversations]
         self.message_ids = [encoder.encode_texts(messages) for messages in texts]
-        self._occurrences = [occurrences(encoder, messages, lexicon) for messages in texts] if lexicon_masking else []
+        self._texts = texts
+        if lexicon_masking:
+            self._occurrences = [occurrences(messages, lexicon) for messages in texts]
+            self._of_tokens = [
+                of_tokens(encoder, messages, found) for messages, found in zip(texts, self._occurrences, strict=True)
+            ]
         self.speakers = [speaker_indices(conversation) for conversation in conversations]
         self.labels = [
             [-1 if message.label is None else message.label for message in conversation.messages]
@@ -60,15 +65,16 @@ class LabelledWindows(Dataset[ConversationBatch]):
         return len(self.windows)
 
     def __getitem__(self, key: MicroBatch) -> ConversationBatch:
-        windows, labels, numbers, conversations = [], [], [], []
+        windows, labels, numbers, conversations, texts = [], [], [], [], []
         for example in key.examples.tolist():
             conversation = self.windows[example][0]
-            messages, window = self._window(example, key.epoch)
+            messages, window, said = self._window(example, key.epoch)
             windows.append(window)
             labels.append([self.labels[conversation][message] for message in messages])
             numbers.append([self.first_message[conversation] + message for message in messages])
             conversations.append(conversation)
-        return pack(windows, labels, numbers, conversations, (key.epoch, key.index))
+            texts += said
+        return pack(windows, labels, numbers, conversations, (key.epoch, key.index), texts)
 
     def summary(self) -> dict[str, float]:
         """How many conversations, messages and windows there are, and which share of each is anomalous."""
@@ -83,19 +89,25 @@ class LabelledWindows(Dataset[ConversationBatch]):
             "anomalous_windows": float(np.mean(windows)),
         }
 
-    def _window(self, example: int, epoch: int) -> tuple[list[int], EncodedWindow]:
-        """The messages of a window, as numbers within its conversation, and their tokens."""
+    def _window(self, example: int, epoch: int) -> tuple[list[int], EncodedWindow, list[str]]:
+        """The messages of a window, as numbers within its conversation, their tokens, and their texts for n-grams."""
         conversation, start, end = self.windows[example]
         messages = list(range(start, end))
         ids = self.message_ids[conversation][start:end]
+        texts = self._texts[conversation][start:end]
         mask = self.encoder.tokenizer.mask_token_id
         if self.lexicon_masking:
             rng = generator(self.seed, epoch, example, _LEXICON)
-            ids = with_hidden_words(ids, self._occurrences[conversation][start:end], self.lexicon_masking, rng, mask)
+            found = self._occurrences[conversation][start:end]
+            hidden = [rng.random(len(spans)) < self.lexicon_masking for spans in found]
+            tokens = self._of_tokens[conversation][start:end]
+            ids = [with_masked_tokens(*message, mask) for message in zip(ids, tokens, hidden, strict=True)]
+            texts = [without_words(*message) for message in zip(texts, found, hidden, strict=True)]
         if self.augmentation:
             rng = generator(self.seed, epoch, example)
             if rng.random() < self.augmentation:
                 kept, ids = augmented(ids, rng, mask, self._starts_word, self.encoder.window_budget)
                 messages = [start + message for message in kept]
         speakers = [self.speakers[conversation][message] for message in messages]
-        return messages, self.encoder.encode_window(ids, speakers)
+        said = [texts[message - start] for message in messages] if self.encoder.ngrams else []
+        return messages, self.encoder.encode_window(ids, speakers), said

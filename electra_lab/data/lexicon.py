@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from electra_lab.data.encoding import ConversationEncoder, Ids
 from electra_lab.data.text import for_model
@@ -34,43 +35,51 @@ def read_lexicon(path: str | Path) -> list[str]:
     return [word for word in words if word]
 
 
-def occurrences(encoder: ConversationEncoder, texts: Sequence[str], words: Sequence[str]) -> list[Ids]:
-    """For each token (T,) of every text the occurrence of a word that it is a part of, 0, 1, ...; -1 for none.
+def occurrences(texts: Sequence[str], words: Sequence[str]) -> list[Ids]:
+    """Where words occur in each text: (n, 2), the characters of `for_model(text)` from and to.
 
     Words are found anywhere, also before a particle and within another word, whatever their case; where two begin
-    together, the longer. A token that is only partly in an occurrence belongs to it.
+    together, the longer.
     """
-    found = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
+    pattern = re.compile("|".join(map(re.escape, sorted(words, key=len, reverse=True))), re.IGNORECASE)
+    found = ([match.span() for match in pattern.finditer(for_model(text))] for text in texts)
+    return [np.array(spans, dtype=np.int64).reshape(-1, 2) for spans in found]
+
+
+def of_tokens(encoder: ConversationEncoder, texts: Sequence[str], occurrences: Sequence[Ids]) -> list[Ids]:
+    """For each token (T,) of every text the occurrence that it is a part of, 0, 1, ...; -1 for none.
+
+    A token that is only partly in an occurrence belongs to it.
+    """
     numbers = []
-    for text, spans in zip(texts, encoder.token_spans(texts), strict=True):
-        number = np.full(len(spans), -1)
-        for occurrence, match in enumerate(found.finditer(for_model(text))):
-            number[(spans[:, 0] < match.end()) & (spans[:, 1] > match.start())] = occurrence
+    for tokens, spans in zip(encoder.token_spans(texts), occurrences, strict=True):
+        number = np.full(len(tokens), -1)
+        for occurrence, (start, end) in enumerate(spans):
+            number[(tokens[:, 0] < end) & (tokens[:, 1] > start)] = occurrence
         numbers.append(number)
     return numbers
 
 
-def with_hidden_words(
-    message_ids: Sequence[Ids],
-    occurrences: Sequence[Ids],
-    probability: float,
-    rng: np.random.Generator,
-    mask_token_id: int,
-) -> list[Ids]:
-    """The messages with every occurrence masked with this probability, all of its tokens or none.
+def with_masked_tokens(message_ids: Ids, of_tokens: Ids, is_hidden: NDArray[np.bool_], mask_token_id: int) -> Ids:
+    """A message's tokens (T,), those of hidden occurrences masked.
 
     Args:
-        message_ids: tokens of the messages.
-        occurrences: of the same tokens.
-        probability: 1 hides them all.
-        rng: where chance comes from.
+        message_ids: (T,).
+        of_tokens: (T,) from `of_tokens`.
+        is_hidden: (n,) of each occurrence.
         mask_token_id: what stands for a masked token.
     """
-    hidden = []
-    for ids, numbers in zip(message_ids, occurrences, strict=True):
-        is_hidden = rng.random(1 + numbers.max(initial=-1)) < probability
-        hidden.append(np.where(np.append(is_hidden, False)[numbers], mask_token_id, ids))  # -1 reads the last
-    return hidden
+    return np.where(np.append(is_hidden, False)[of_tokens], mask_token_id, message_ids)  # -1 reads the last
+
+
+def without_words(text: str, occurrences: Ids, is_hidden: NDArray[np.bool_]) -> str:
+    """`for_model(text)` with a space for each hidden occurrence."""
+    text, end = for_model(text), 0
+    kept = []
+    for start, stop in occurrences[is_hidden]:
+        kept.append(text[end:start])
+        end = stop
+    return " ".join([*kept, text[end:]])
 
 
 def _yaml_list(path: Path, text: str) -> list[str]:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from electra_lab.batches import ConversationBatch
 from electra_lab.models.backbone import Backbone
+from electra_lab.models.ngrams import NgramScores
 from electra_lab.models.pooling import NoisyOr, pooling_named
 
 
@@ -15,6 +16,7 @@ class Detection(NamedTuple):
 
     window_logits: Tensor  # (W, 2) not anomalous, anomalous
     message_logits: Tensor  # (M,) trained on every message: unlike attention it can say "none of them"
+    message_parts: Tensor  # (1, M) or (2, M), what the line above is the sum of: by the encoder, by n-grams
     attention: Tensor  # (T,) of the pooling, sums to 1 over each window
     message_mass: Tensor  # (M,) attention that a message's tokens receive together
 
@@ -28,15 +30,19 @@ class Detector(nn.Module):
         backbone: the encoder.
         dropout: in the windows' head.
         pooling: one of `models.pooling.POOLINGS`.
+        ngrams: whether a linear model of character n-grams has a say in the messages' scores.
     """
 
-    def __init__(self, backbone: Backbone, dropout: float = 0.3, pooling: str = "attention") -> None:
+    def __init__(
+        self, backbone: Backbone, dropout: float = 0.3, pooling: str = "attention", ngrams: bool = False
+    ) -> None:
         super().__init__()
         size = backbone.hidden_size
         self.backbone = backbone
         self.pooling = pooling_named(pooling)(size)
         self.head = nn.Identity() if isinstance(self.pooling, NoisyOr) else _window_head(size, dropout)
         self.message_head = nn.Linear(size, 1)
+        self.ngrams = NgramScores() if ngrams else None
 
     def forward(self, batch: ConversationBatch) -> Detection:
         """Scores of every window and message of the batch."""
@@ -44,9 +50,14 @@ class Detector(nn.Module):
         num_messages = len(batch.window_of_message)
         states = _mean_per_message(hidden.float(), batch.message_of_token, num_messages)
         dtype = self.message_head.weight.dtype  # half where the whole detector is (bf16-true); the sums are float32
-        message_logits = self.message_head(states.to(dtype))[:, 0].float()
+        parts = self.message_head(states.to(dtype)).float().T  # (1, M)
+        if self.ngrams is not None:
+            parts = torch.cat([parts, self.ngrams(batch)[None]])  # (2, M)
+        message_logits = parts.sum(0)
         if isinstance(self.pooling, NoisyOr):
-            logits, share = self.pooling(message_logits, batch.window_of_message, len(batch.window_labels))
+            # while they learn, neither leans on what the other knows: one that is right leaves the other no error
+            deciding = parts[0] if self.training else message_logits
+            logits, share = self.pooling(deciding, batch.window_of_message, len(batch.window_labels))
             attention = _spread(share, batch.message_of_token)
         else:
             pooled, attention = self.pooling(hidden, batch.window_of_token, len(batch.window_labels))
@@ -54,6 +65,7 @@ class Detector(nn.Module):
         return Detection(
             window_logits=logits,
             message_logits=message_logits,
+            message_parts=parts,
             attention=attention,
             message_mass=_sum_per_message(attention, batch.message_of_token, num_messages),
         )

@@ -34,6 +34,8 @@ class ConversationAnomalyDetection(LightningModule):
         encoder_dropout: In the encoder, where it is not what its configuration says; one that was pretrained without
             needs some for few labels.
         pooling: What a window is decided by: attention, gated, cls, or noisy_or (its messages' scores, no other head).
+        ngrams: Whether a linear model of character n-grams adds to the encoder's message scores.
+        ngram_learning_rate: Highest learning rate of its weights, which are many and of which a message has few.
         loss: Of a window: focal, cross_entropy or weighted.
         loss_options: The loss's own options, e.g. {gamma: 2, alpha: .25}; weighted needs {positive_weight: 24}.
         attention_supervision: What the pooling's attention is moved to: kl (the anomalous messages), original (the same
@@ -73,6 +75,8 @@ class ConversationAnomalyDetection(LightningModule):
         dropout: float = 0.3,
         encoder_dropout: float | None = None,
         pooling: str = "attention",
+        ngrams: bool = False,
+        ngram_learning_rate: float = 0.3,
         loss: str = "focal",
         loss_options: dict[str, float] | None = None,
         attention_supervision: str = "kl",
@@ -105,7 +109,8 @@ class ConversationAnomalyDetection(LightningModule):
         if self.detector is None:
             tokenizer = load_tokenizer(self.hparams["backbone"], self.hparams["num_speakers"])
             backbone = load_backbone(self.hparams["backbone"], len(tokenizer), self.hparams["encoder_dropout"])
-            self.detector = Detector(backbone, self.hparams["dropout"], self.hparams["pooling"])
+            hparams = self.hparams
+            self.detector = Detector(backbone, hparams["dropout"], hparams["pooling"], hparams["ngrams"])
 
     def on_fit_start(self) -> None:
         assert self.detector is not None
@@ -128,10 +133,12 @@ class ConversationAnomalyDetection(LightningModule):
         """
         num_windows = len(batch.window_labels)
         where = (batch.message_labels, batch.window_of_message, num_windows)
+        # each part by itself: an encoder that knows the training by heart would leave the n-grams no error
+        message_losses = [losses.message_loss(part, *where) for part in detection.message_parts]
         return {
             "window_loss": self.window_loss(detection.window_logits, batch.window_labels),
             "attention_loss": self.attention_loss(detection.attention, detection.message_mass, batch),
-            "message_loss": losses.message_loss(detection.message_logits, *where),
+            "message_loss": torch.stack(message_losses).sum(0),
         }
 
     def training_step(self, batch: ConversationBatch, batch_idx: int) -> Tensor:
@@ -191,25 +198,27 @@ class ConversationAnomalyDetection(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "calibration" not in checkpoint:
             raise ValueError("the checkpoint has no temperatures: it is of an older electra_lab; fine-tune again")
-        for name in ("pooling", "num_speakers", "threshold_policy", "decision"):  # of the weights, of the thresholds
+        # these the weights are made for, or the thresholds
+        for name in ("pooling", "ngrams", "num_speakers", "threshold_policy", "decision"):
             chosen, given = checkpoint["hyper_parameters"][name], self.hparams[name]
             if chosen != given:
                 raise ValueError(f"the checkpoint is of {name} {chosen}, not {given}: give {chosen}")
         self.calibration = {level: Calibration(**checkpoint["calibration"][level]) for level in LEVELS}
 
     def configure_optimizers(self) -> Any:
-        assert self.detector is not None
-        hparams, encoder = self.hparams, self.detector.backbone.encoder
-        optimizer = optim.adamw(
-            optim.layerwise_groups(
-                self, encoder, hparams["weight_decay"], hparams["learning_rate"], hparams["layer_decay"]
-            ),
-            hparams["learning_rate"],
-            precision=str(self.trainer.precision),
-        )
+        precision, rate = str(self.trainer.precision), self.hparams["learning_rate"]
+        optimizer = optim.adamw(self.parameter_groups(), rate, precision=precision)
         total = total_steps(self.trainer)
-        warmup = round(hparams["warmup_share"] * total)
+        warmup = round(self.hparams["warmup_share"] * total)
         return optim.scheduled(optimizer, lambda step: optim.linear(step, warmup, total))
+
+    def parameter_groups(self) -> list[optim.ParameterGroup]:
+        """The parameters by learning rate and weight decay."""
+        assert self.detector is not None
+        hparams, ngrams = self.hparams, self.detector.ngrams
+        own = {} if ngrams is None else dict.fromkeys(ngrams.parameters(), hparams["ngram_learning_rate"])
+        decay, rate, layer_decay = (hparams[name] for name in ("weight_decay", "learning_rate", "layer_decay"))
+        return optim.layerwise_groups(self, self.detector.backbone.encoder, decay, rate, layer_decay, own)
 
     def _total(self, terms: dict[str, Tensor]) -> Tensor:
         attention = self.hparams["attention_weight"] * terms["attention_loss"]

@@ -7,6 +7,7 @@ from electra_lab.losses import attention_supervision, message_loss, window_loss
 from electra_lab.models.backbone import backbone_from_config
 from electra_lab.models.detector import Detector
 from electra_lab.models.pooling import POOLINGS
+from tests.detector_settings import NO_NGRAMS
 
 # Windows as lists of messages: (ids without [CLS] and [SEP], label)
 Window = list[tuple[list[int], int]]
@@ -45,6 +46,7 @@ def batch_of(windows: list[Window]) -> ConversationBatch:
         message_ids=torch.arange(len(labels)),
         conversation_of_window=torch.arange(len(windows)),
         position=(0, 0),
+        **NO_NGRAMS,
     )
 
 

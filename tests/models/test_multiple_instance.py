@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from electra_lab.batches import ConversationBatch
 from electra_lab.losses import attention_supervision, cross_entropy, message_loss
 from electra_lab.models.detector import Detector
+from tests.detector_settings import NO_NGRAMS
 
 SIZE = 8  # of a state
 NUM_MESSAGES = 10  # of a window
@@ -83,6 +84,7 @@ def bags(test: str, in_training: bool, num: int, seed: int) -> ConversationBatch
         message_ids=owners.flatten(),
         conversation_of_window=torch.arange(num),
         position=(0, 0),
+        **NO_NGRAMS,
     )
 
 

@@ -12,6 +12,7 @@ from electra_lab.calibration import Calibration
 from electra_lab.decisions import LEVELS
 from electra_lab.tasks.detection import ConversationAnomalyDetection
 from electra_lab.tokenizer import MESSAGE_TOKEN, load_tokenizer, speaker_tokens
+from tests.detector_settings import NO_NGRAMS
 
 NUM_MESSAGES = 4  # of a window
 ANOMALOUS, USUAL = "약", "밥"
@@ -55,6 +56,7 @@ def batches(koelectra_folder: Path, num_batches: int, num_windows: int = 4, seed
                 message_ids=first_window * NUM_MESSAGES + torch.arange(num_windows * NUM_MESSAGES),
                 conversation_of_window=(first_window + torch.arange(num_windows)) // 2,
                 position=(0, number),
+                **NO_NGRAMS,
             )
         )
     return made
