@@ -34,6 +34,7 @@ from experiments.baselines import baselines
 from experiments.benchmark_report import FIGURES, LEAKY, Result, report
 from experiments.injected import CONVERSATIONS, HELD_OUT, SPLITS, Injected, Texts, build
 from experiments.keywords import KeywordList, read_keywords
+from experiments.policies import alarms
 from experiments.table import Cell, Done, cells, read, run
 
 _CORPORA = {"plain": True, "without-hard-negatives": False}  # name -> harmless insertions in training
@@ -95,18 +96,21 @@ def _detectors(done: Sequence[Done], folds: Mapping[int, Fold]) -> list[Result]:
     results = []
     for cell, folder, _ in (entry for entry in done if not _is_leaky(entry.cell)):
         model, _tokenizer = load_model_for_inference(folder / "detector")
+        validation = _part(folds[int(cell.variant)].validation, model)
+        on_validation = detector_scores(model, validation)
         for name, conversations in folds[int(cell.variant)].tests.items():
             part = _part(conversations, model)
             scores = detector_scores(model, part)
             figures = evaluate(part, scores, model.settings.thresholds, draws=1)
-            results.append(Result(cell.row, name, int(cell.variant), cell.seed, scores, figures))
+            raised = alarms(validation, on_validation, part, scores)
+            results.append(Result(cell.row, name, int(cell.variant), cell.seed, scores, figures, raised))
     return results
 
 
 def _leaky(done: Sequence[Done]) -> list[Result]:
     """What runs with leaking splits say of themselves; their test is not that of the others."""
     return [
-        Result(cell.row, LEAKY, int(cell.variant), cell.seed, None, _tested(folder))
+        Result(cell.row, LEAKY, int(cell.variant), cell.seed, None, _tested(folder), {})
         for cell, folder, _ in done
         if _is_leaky(cell)
     ]
@@ -125,11 +129,13 @@ def _baselines(
         train, validation = _part(fold.train, model), _part(fold.validation, model)
         found = baselines(train, validation, keywords, zero_shot, model.settings.threshold_policy)
         for row, baseline in found.items():
+            on_validation = baseline.scores(validation)
             for test, of_folds in tests.items():
                 part = of_folds[place]
                 scores = baseline.scores(part)
                 figures = evaluate(part, scores, baseline.thresholds, draws=1)
-                results.append(Result(row, test, number, None, scores, figures))
+                raised = alarms(validation, on_validation, part, scores)
+                results.append(Result(row, test, number, None, scores, figures, raised))
     return sorted(results, key=lambda result: list(found).index(result.row))
 
 
