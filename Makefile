@@ -7,11 +7,18 @@ SHELL := /bin/bash
 # pretrain: the text (file, folder, several, hf:NAME), the sizes (tiny without DATA, small with it), the run's name
 DATA ?=
 PRESET ?= $(if $(DATA),small,tiny)
-# finetune: the encoder, the newest pretrained one if not given
-BACKBONE ?= $(shell ls -td runs/pretrain/*/discriminator 2>/dev/null | head -n 1)
+# finetune: the encoder; if neither it nor CONFIG is given, the newest pretrained one
+BACKBONE ?= $(if $(CONFIG),,$(shell ls -td runs/pretrain/*/discriminator 2>/dev/null | head -n 1))
 # both: another configuration file, and any further options, e.g. ARGS="--data.batch_size 32 --trainer.max_steps 1000"
 CONFIG ?=
 ARGS ?=
+
+# sweep: the verb, trials in all, another study or space, labelled texts that judge TASK=pretrain
+TASK ?= finetune
+TRIALS ?= 20
+STUDY ?=
+SPACE ?=
+PROBE ?=
 
 RUN_NAME = $(or $(RUN),$(1))
 PATHS = $(foreach path,$(DATA),--data.paths+ '$(path)')
@@ -19,7 +26,7 @@ PATHS = $(foreach path,$(DATA),--data.paths+ '$(path)')
 # what make pretrain leaves by default, so that its absence is said
 ENCODER = $(or $(BACKBONE),runs/pretrain/tiny/discriminator)
 
-.PHONY: help install pretrain finetune benchmark ablate test test-all check lint types clean
+.PHONY: help install pretrain finetune sweep benchmark ablate test test-all check lint types clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -37,6 +44,11 @@ pretrain: install  ## Pretrain ELECTRA: DATA=... PRESET=small RUN=my_run CONFIG=
 
 finetune: install  ## Train and test a detector: DATA=folder BACKBONE=NAME_OR_FOLDER RUN=my_run CONFIG=... ARGS="..."
 	$(BIN)/electra-lab finetune --config $(or $(CONFIG),experiments/finetune.yaml) --run_name $(call RUN_NAME,detector) $(if $(BACKBONE),--model.backbone '$(BACKBONE)') $(PATHS) $(ARGS)
+
+OF_TASK = $(if $(filter pretrain,$(TASK)),pretrain-$(PRESET),finetune)
+
+sweep: install  ## Search hyperparameters: TASK=finetune TRIALS=20 STUDY=name SPACE=yaml PROBE=tsv; again = one more worker
+	$(BIN)/python -m experiments.sweep $(TASK) --config $(or $(CONFIG),experiments/$(OF_TASK).yaml) --space $(or $(SPACE),experiments/space-$(TASK).yaml) --trials $(TRIALS) $(if $(STUDY),--study '$(STUDY)') $(if $(PROBE),--probe '$(PROBE)') $(if $(filter finetune,$(TASK)),$(if $(BACKBONE),--model.backbone '$(BACKBONE)')) $(PATHS) $(ARGS)
 
 benchmark: install  ## Detectors and baselines on injected conversations: BACKBONE=... ARGS="--hosts ... --positives ..."
 	$(BIN)/python -m experiments.benchmark --backbone '$(ENCODER)' --output runs/$(call RUN_NAME,benchmark) $(ARGS)

@@ -33,18 +33,21 @@ def table(rows: Sequence[Row], costs: dict[str, float]) -> str:
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """From how many tokens on pretraining pays: from there on its worst seed is above the best of `random`."""
+    """From how many tokens on pretraining pays: from there on its worst seed is above the best of `random`.
+
+    Nothing where `random` was not run.
+    """
     lines = []
     for name in dict.fromkeys(name for name, _ in _encoders(rows) if name != RANDOM):
         for number in sorted({row["labels"] for row in rows}):
-            bar = max(_reached(rows, RANDOM, 0, number), default=100.0)
+            without = _reached(rows, RANDOM, 0, number)
             points = _points(rows, name, number)
             pays = None
             for tokens, reached in reversed(points):
-                if min(reached) <= bar:
+                if min(reached) <= max(without, default=0.0):
                     break
                 pays = tokens
-            if points:
+            if points and without:
                 when = f"from {pays / 1e6:.1f}" if pays else f"not by {points[-1][0] / 1e6:.1f}"
                 lines.append(f"- {name}, {number:,} labels: pays {when} million tokens")
     return lines

@@ -162,3 +162,7 @@ def test_every_encoder_is_in_the_picture(tmp_path: Path, monkeypatch: pytest.Mon
     names = [f"encoder {number}" for number in range(9)]
     probe_report.picture(rows_of({(name, 10): [0.7, 0.8] for name in names}), {}, tmp_path / "probe.png")
     assert shown == names
+
+
+def test_without_random_weights_nothing_is_said_to_pay_or_not() -> None:
+    assert probe_report.verdicts(rows_of({("rtd", 1_000_000): [0.6, 0.7]})) == []
