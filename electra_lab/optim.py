@@ -77,6 +77,8 @@ def adamw(
     """
     fused = precision != "16-mixed"
     optimizer = AdamW(list(groups), lr=learning_rate, betas=(0.9, 0.999), eps=eps, fused=fused)
+    # bf16 scales nothing; Lightning 2.6 refuses to clip where scaling could be undone (plugins/precision/amp.py)
+    optimizer._step_supports_amp_scaling = fused and precision != "bf16-mixed"
     if not bias_correction:
         _count_from(optimizer, LONG_AGO)
     return optimizer
