@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from lightning.pytorch import Trainer
 
-from electra_lab import verbs
+from electra_lab import dashboard, verbs
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.pretraining import PretrainingDataModule
 from electra_lab.tasks.detection import ConversationAnomalyDetection
@@ -48,7 +48,7 @@ def run(verb: str, arguments: Sequence[str]) -> None:
     """Parse a verb's arguments and do what they say."""
     parser = build_parser(verb)
     config = parse(parser, arguments)
-    _RUN[verb](config, parser.dump(config))
+    _RUN[verb](config, parser.dump(config, skip_unset=False))  # a null may stand for what is no default
 
 
 def build_parser(verb: str) -> ArgumentParser:
@@ -91,6 +91,12 @@ def training_options(
     parser.add_argument("--run_name", type=str, required=needs_name, help="The run's folder is OUTPUT/VERB/RUN_NAME.")
     parser.add_argument("--output", type=str, default="runs", help="Folder that the runs go to.")
     parser.add_argument("--seed", type=int, default=42, help="Of everything that is drawn.")
+    parser.add_argument(
+        "--resume", type=str, default="never", help="never, auto (go on with this run) or a checkpoint."
+    )
+    parser.add_argument("--checkpoint_every", type=int, default=1000, help="Optimizer steps between checkpoints.")
+    parser.add_argument("--logger", type=str, default="none", help="Who follows the run beside the files: none, wandb.")
+    parser.add_argument("--wandb_allow_text", type=bool, default=False, help="Also send names, paths and messages.")
     parser.add_class_arguments(task, "model", skip=filled["model"])
     parser.add_class_arguments(datamodule, "data", skip=filled["data"] | {"seed"})
     everything = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
@@ -103,7 +109,6 @@ def training_options(
 def _pretrain(parser: ArgumentParser, needs_name: bool = True) -> None:
     filled = {"model": {"tokenizer"}, "data": set[str]()}
     training_options(parser, ReplacedTokenDetection, PretrainingDataModule, filled, needs_name)
-    parser.add_argument("--checkpoint_every", type=int, default=1000, help="Optimizer steps between checkpoints.")
 
 
 def _finetune(parser: ArgumentParser) -> None:
@@ -127,12 +132,18 @@ def _modify(parser: ArgumentParser) -> None:
     parser.add_function_arguments(verbs.modify)
 
 
+def _dashboard(parser: ArgumentParser) -> None:
+    parser.add_function_arguments(dashboard.dashboard, skip={"push"})
+    parser.add_argument("--push", action="store_true", help="Save it as a new view of the project at wandb.")
+
+
 _GRAMMAR: dict[str, Callable[[ArgumentParser], None]] = {
     "pretrain": _pretrain,
     "finetune": _finetune,
     "test": _test,
     "prepare": _prepare,
     "modify": _modify,
+    "dashboard": _dashboard,
 }
 _RUN: dict[str, Callable[[Namespace, str], None]] = {
     "pretrain": verbs.pretrain,
@@ -140,4 +151,5 @@ _RUN: dict[str, Callable[[Namespace, str], None]] = {
     "test": verbs.test,
     "prepare": verbs.prepare,
     "modify": lambda config, yaml: verbs.modify(**config),
+    "dashboard": lambda config, yaml: dashboard.dashboard(**config),
 }

@@ -3,12 +3,14 @@
 B examples, L tokens of an example, N masked positions of an example; W windows, M messages, C conversations.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.nn import Module
 from torch.nn import functional as F
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
@@ -44,7 +46,14 @@ _NUM_BINS = 4000  # fine, because the logits of a young discriminator differ by 
 _LARGEST_LOGIT = 8.0  # probability .9997; beyond it all logits share the last bin
 
 
-class PretrainingMetrics(Metric):
+class _ExactMetric(Metric):
+    """A metric whose states keep their type where all of a task is made half: in bfloat16 counting ends at 256."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ()) -> Module:
+        return super()._apply(lambda state: state.to(fn(state.new_empty(0)).device), exclude_state)
+
+
+class PretrainingMetrics(_ExactMetric):
     """Generator and discriminator figures over real tokens only; nothing waits for the device until `compute`."""
 
     full_state_update = False
@@ -109,7 +118,7 @@ class PretrainingMetrics(Metric):
         }
 
 
-class MeanTerms(Metric):
+class MeanTerms(_ExactMetric):
     """Means of named per-window values over all windows and ranks; nothing waits for the device until `compute`."""
 
     full_state_update = False
@@ -143,7 +152,7 @@ class Collected(NamedTuple):
     conversation_ids: NDArray[np.int64]  # (C,)
 
 
-class DetectionMetrics(Metric):
+class DetectionMetrics(_ExactMetric):
     """Collects the scores of windows and messages; a message in several windows counts once."""
 
     full_state_update = False

@@ -14,20 +14,32 @@ from typing import Any, cast
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import TQDMProgressBar
 from transformers.utils.logging import disable_progress_bar
+from yaml import safe_load
 
+from electra_lab.callbacks.end_together import EndTogether
 from electra_lab.callbacks.exact_resume import ExactResume
 from electra_lab.callbacks.loss_curve import LossCurve
+from electra_lab.callbacks.nonfinite import NonFinite
 from electra_lab.callbacks.progress import ProgressLines
+from electra_lab.callbacks.resume_checkpoints import ResumeCheckpoints
+from electra_lab.callbacks.signals import Signals
 from electra_lab.callbacks.throughput import Throughput
 from electra_lab.callbacks.training_log import TrainingLog
+from electra_lab.callbacks.wandb_run import WandbRun
+from electra_lab.checkpoint import AtomicCheckpointIO, newest_valid
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.pretraining import PretrainingDataModule
+from electra_lab.loggers import check_logger, followers
 from electra_lab.report.figures import loss_curve
 from electra_lab.strategies import make_strategy
 
 DETECTION_FIGURES = ("average_precision", "auroc", "f1", "precision", "recall", "accuracy", "prevalence")
+
+# options of a run that stay as they are when it is gone on with, but for those that change no result
+_LASTING = ("model.", "data.", "seed")
+_MAY_CHANGE = ("data.micro_batch_size", "data.num_workers", "data.cache")
 
 log = logging.getLogger("electra_lab")
 
@@ -36,14 +48,28 @@ def start(verb: str, config: Namespace, yaml: str) -> Path:
     """Make the run's folder, save the configuration in it, send the log to it, seed everything.
 
     Raises:
-        FileExistsError: the run is there already; nothing of it is touched.
+        FileExistsError: the run is there already, and not to be gone on with; nothing of it is touched.
+        FileNotFoundError: there is no such checkpoint to go on from.
+        ValueError: there is no such logger, or the run that is to be gone on with was of other options.
     """
+    check_logger(config.logger)
     folder = Path(config.output) / verb / config.run_name
+    # a start that failed before its first step leaves less
+    is_there = any((folder / name).exists() for name in ("training_log.csv", "results.json"))
+    goes_on = is_there and config.resume == "auto" and verb != "test"
     if not _is_launched_by_another():
-        if any((folder / name).exists() for name in ("training_log.csv", "results.json")):  # more than a failed start
-            raise FileExistsError(f"{folder} is there already; choose another name (RUN=..., --run_name) or remove it")
+        if is_there and not goes_on:
+            raise FileExistsError(
+                f"{folder} is there already; choose another name (RUN=..., --run_name), remove it, or go on with it "
+                "(--resume auto)"
+            )
+        if not (goes_on or config.resume in ("never", "auto") or Path(config.resume).is_file()):
+            raise FileNotFoundError(f"{config.resume}: no such checkpoint; --resume takes never, auto or a file")
+        if goes_on:
+            _check_same_options(folder / "config.yaml", yaml)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(yaml, encoding="utf-8")
+        if not goes_on:
+            (folder / "config.yaml").write_text(yaml, encoding="utf-8")
     log_to(folder / "train.log")
     seed_everything(config.seed, workers=True, verbose=False)
     return folder
@@ -63,12 +89,37 @@ def log_to(path: Path | None) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; what comes of them is said by us
     disable_progress_bar()  # of transformers, which draws one for every file it writes
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")  # a run that is gone on with
+    warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # it is, through its sampler
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # lightning's helper against torch 2.13
     warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")  # renamed in torch 2.13; 2.11 has the old name
     if path is not None and not _is_launched_by_another():
         file = logging.FileHandler(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         log.addHandler(file)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a run that is to be gone on with has come to its end before, which is said."""
+    if (folder / "results.json").exists():
+        log.info("%s is finished: there is nothing left to do", folder)
+        return True
+    return False
+
+
+def resumed_from(config: Namespace, folder: Path) -> Path | None:
+    """The checkpoint that the run goes on from, None if it begins.
+
+    Raises:
+        ValueError: it holds no more than weights, or all of the run's checkpoints are damaged.
+    """
+    if config.resume == "auto":
+        return newest_valid(folder / "checkpoints", set_aside=not _is_launched_by_another())
+    if config.resume == "never":
+        return None
+    if Path(config.resume).name.startswith("epoch="):
+        raise ValueError(f"{config.resume} holds the best weights alone; --resume takes a step=N.ckpt or last.ckpt")
+    return Path(config.resume)
 
 
 def make_trainer(
@@ -81,15 +132,21 @@ def make_trainer(
 ) -> Trainer:
     """Lightning's Trainer with our watchers; accumulation follows from the batch sizes and the devices."""
     log_path = folder / "training_log.csv"
-    names = (*cast(tuple[str, ...], task.logged_names), *Throughput.logged_names)
+    names = (*cast(tuple[str, ...], task.logged_names), *NonFinite.logged_names, *Throughput.logged_names)
+    checkpoints = ResumeCheckpoints(folder / "checkpoints", config.checkpoint_every)
     watchers: list[Callback] = [
         ExactResume(config.seed),
+        NonFinite(folder / "nonfinite.json"),
         Throughput(),
         TrainingLog(log_path, names),
         LossCurve(log_path, loss_curve),
         ProgressLines(progress),
+        checkpoints,
+        Signals(checkpoints),
+        EndTogether(),
     ]
     watchers.extend(callbacks)
+    watchers.extend(followers(config.logger, folder, config.as_dict(), names))
     if sys.stderr.isatty():
         watchers.append(TQDMProgressBar(refresh_rate=10))
     options = vars(config.trainer)
@@ -97,6 +154,7 @@ def make_trainer(
     trainer = Trainer(
         **{**options, "strategy": strategy},
         callbacks=watchers,
+        plugins=[AtomicCheckpointIO()],
         logger=False,
         default_root_dir=folder,
         enable_progress_bar=sys.stderr.isatty(),
@@ -120,21 +178,14 @@ def pretrain(
     progress: tuple[str, ...],
     watchers: Sequence[Callback],
 ) -> tuple[Trainer, dict[str, Any]]:
-    """Fit a pretraining task, with checkpoints on the way and at the end; what results.json will say so far."""
-    checkpoints = ModelCheckpoint(
-        folder / "checkpoints",
-        filename="{step}",
-        monitor="step",
-        mode="max",
-        save_top_k=2,
-        every_n_train_steps=config.checkpoint_every,
-    )
-    trainer = make_trainer(config, folder, task, datamodule, progress, [checkpoints, *watchers])
+    """Fit a pretraining task, from where it was left; what results.json will say so far."""
+    resumed = resumed_from(config, folder)
+    trainer = make_trainer(config, folder, task, datamodule, progress, [*watchers])
     started = time.monotonic()
-    trainer.fit(task, datamodule=datamodule)
+    trainer.fit(task, datamodule=datamodule, ckpt_path=resumed)
     results = facts(task, trainer, time.monotonic() - started)
-    results["tokens"] = int(trainer.callback_metrics.get("train/tokens", 0))
-    trainer.save_checkpoint(folder / "checkpoints" / "last.ckpt")
+    callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]  # by a connector
+    results["tokens"] = next(callback.tokens for callback in callbacks if isinstance(callback, Throughput))
     results["validation"] = trainer.validate(task, datamodule=datamodule, verbose=False)[0]
     return trainer, results
 
@@ -154,10 +205,15 @@ def facts(task: LightningModule, trainer: Trainer, seconds: float) -> dict[str, 
     }
 
 
-def write_results(folder: Path, results: dict[str, Any]) -> None:
-    """results.json, readable by people."""
+def write_results(folder: Path, results: dict[str, Any], trainer: Trainer) -> None:
+    """results.json, readable by people; who follows the run is told that it is over."""
     text = json.dumps(results, indent=2, ensure_ascii=False)
-    (folder / "results.json").write_text(text + "\n", encoding="utf-8")
+    whole = folder / ".results.json.tmp"
+    whole.write_text(text + "\n", encoding="utf-8")
+    whole.replace(folder / "results.json")  # its presence says that the run is finished
+    for callback in cast(list[Callback], trainer.callbacks):  # type: ignore[attr-defined]  # by a connector
+        if isinstance(callback, WandbRun):
+            callback.finish(results)
 
 
 def summary(folder: Path, figures: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> None:
@@ -166,6 +222,24 @@ def summary(folder: Path, figures: Mapping[str, Mapping[str, Any]], names: Seque
         shown = ((name, values.get(name)) for name in names)
         log.info("%-14s%s", part, "  ".join(f"{name} {value:.4f}" for name, value in shown if value is not None))
     log.info("in %s: %s", folder, "  ".join(sorted(path.name for path in folder.iterdir())))
+
+
+def _check_same_options(path: Path, yaml: str) -> None:
+    """Learning rate, data and the like are in the state that is resumed: other values would not be heeded, or mixed."""
+    before, now = (_flat(safe_load(text)) for text in (path.read_text(encoding="utf-8"), yaml))
+    changed = [name for name in before.keys() & now if name.startswith(_LASTING) and before[name] != now[name]]
+    for name in sorted(set(changed) - set(_MAY_CHANGE)):
+        raise ValueError(
+            f"{path.parent} was begun with --{name} {before[name]}, not {now[name]}: --resume auto goes on with that; "
+            "for other options give another --run_name, and --resume a checkpoint of this one"
+        )
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """{"model.sizes": ...}: one level is enough."""
+    parts = [value.items() if isinstance(value, Mapping) else [("", value)] for value in options.values()]
+    names = zip(options, parts, strict=True)
+    return {f"{name}.{part}".rstrip("."): value for name, values in names for part, value in values}
 
 
 def _is_launched_by_another() -> bool:

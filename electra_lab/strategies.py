@@ -1,6 +1,10 @@
 """How a run is spread over devices: Lightning's strategies by name, two of them with settings of our own."""
 
+from datetime import timedelta
+
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+
+PATIENCE = timedelta(minutes=30)  # with a device that does not answer; then the run ends
 
 
 def make_strategy(name: str, devices: str, num_nodes: int) -> str | Strategy:
@@ -13,7 +17,7 @@ def make_strategy(name: str, devices: str, num_nodes: int) -> str | Strategy:
         num_nodes: machines.
     """
     if name == "ddp":  # our buffers are equal on all devices, so that sending them before every step is for nothing
-        return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True, timeout=PATIENCE)
     if name == "fsdp2":
         if not str(devices).isdigit():
             raise ValueError(f"strategy fsdp2 needs trainer.devices as a number of devices a node, got {devices!r}")

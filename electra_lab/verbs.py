@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from electra_lab import bundle, runs
 from electra_lab.callbacks.collapse import RecallWarning
+from electra_lab.checkpoint import remove_resumable
 from electra_lab.data import injection, nouns
 from electra_lab.data.corpus import parse_shard, prepare_corpus
 from electra_lab.data.detection import ConversationDataModule
@@ -41,6 +42,8 @@ _BEST = "val/average_precision"
 def pretrain(config: Namespace, yaml: str) -> None:
     """Pretrain; leave Hugging Face folders of generator and discriminator in the run's folder."""
     folder = runs.start("pretrain", config, yaml)
+    if runs.is_finished(folder):
+        return
     task, datamodule = _pretraining(config)
     watchers = [RecallWarning(config.model.warmup_steps)]
     trainer, results = runs.pretrain(config, folder, task, datamodule, _PRETRAIN_PROGRESS, watchers)
@@ -49,7 +52,7 @@ def pretrain(config: Namespace, yaml: str) -> None:
     if electra is not None:
         tokenizer = load_tokenizer(datamodule.tokenizer_source)
         bundle.export_pretrained(electra.generator, electra.discriminator, tokenizer, folder, results)
-        runs.write_results(folder, results)
+        runs.write_results(folder, results, trainer)
         runs.summary(
             folder, {"held-out text": results["validation"]}, ("loss", "masked_lm_loss", "discriminator_auroc")
         )
@@ -58,6 +61,8 @@ def pretrain(config: Namespace, yaml: str) -> None:
 def finetune(config: Namespace, yaml: str) -> None:
     """Train a detector with early stopping, take the best by validation average precision, test it."""
     folder = runs.start("finetune", config, yaml)
+    if runs.is_finished(folder):
+        return
     task, datamodule = _detection(config)
     best = ModelCheckpoint(
         folder / "checkpoints",
@@ -66,12 +71,14 @@ def finetune(config: Namespace, yaml: str) -> None:
         monitor=_BEST,
         mode="max",
         save_weights_only=True,
+        enable_version_counter=False,  # a resumed run comes to the same best weights again
     )
     # where all validation windows are anomalous there is no such figure, which is no reason to stop at once
     stopping = EarlyStopping(_BEST, patience=config.patience, mode="max", strict=False, check_finite=False)
+    resumed = runs.resumed_from(config, folder)
     trainer = runs.make_trainer(config, folder, task, datamodule, _FINETUNE_PROGRESS, [best, stopping])
     started = time.monotonic()
-    trainer.fit(task, datamodule=datamodule)
+    trainer.fit(task, datamodule=datamodule, ckpt_path=resumed)
     results = runs.facts(task, trainer, time.monotonic() - started)
     if not best.best_model_path:
         raise ValueError(
@@ -91,7 +98,8 @@ def finetune(config: Namespace, yaml: str) -> None:
         if config.test:
             results |= _tested(task, datamodule, folder)
         _save_detector(config, folder, task, results["steps"], results.get("test", {}))
-        runs.write_results(folder, results)
+        runs.write_results(folder, results, trainer)
+        remove_resumable(folder / "checkpoints")  # the detector is there, and they are three times its size
         untested = {} if config.test else {"validation": validation}
         runs.summary(folder, untested, runs.DETECTION_FIGURES)
 
@@ -110,7 +118,7 @@ def test(config: Namespace, yaml: str) -> None:
     if trainer.is_global_zero:
         results = {"checkpoint": str(checkpoint), "data": datamodule.summary()}
         results |= _calibration(task) | _tested(task, datamodule, folder)
-        runs.write_results(folder, results)
+        runs.write_results(folder, results, trainer)
         runs.summary(folder, {}, ())
 
 

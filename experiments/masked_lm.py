@@ -134,23 +134,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Pretrain; leave the encoder in the run's folder."""
     parser = ArgumentParser(prog="python -m experiments.masked_lm", exit_on_error=False, allow_abbrev=False)
     cli.training_options(parser, MaskedLanguageModel, PretrainingDataModule, {"model": {"tokenizer"}, "data": set()})
-    parser.add_argument("--checkpoint_every", type=int, default=1000, help="Optimizer steps between checkpoints.")
     try:
         config = cli.parse(parser, sys.argv[1:] if arguments is None else arguments)
-        _pretrain(config, parser.dump(config))
+        _pretrain(config, parser.dump(config, skip_unset=False))
     except (cli.UsageError, ValueError, OSError) as error:
         sys.exit(f"experiments.masked_lm: {error}")
 
 
 def _pretrain(config: Namespace, yaml: str) -> None:
     folder = runs.start("masked_lm", config, yaml)
+    if runs.is_finished(folder):
+        return
     datamodule = PretrainingDataModule(**config.data, seed=config.seed)
     task = MaskedLanguageModel(tokenizer=datamodule.tokenizer_source, **config.model)
     trainer, results = runs.pretrain(config, folder, task, datamodule, ("loss", "masked_lm_accuracy"), [])
     if trainer.is_global_zero:
         assert task.network is not None
         export(task.network, datamodule.tokenizer_source, folder / "encoder")
-        runs.write_results(folder, results)
+        runs.write_results(folder, results, trainer)
         runs.summary(folder, {"held-out text": results["validation"]}, ("val/loss", "val/masked_lm_accuracy"))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from electra_lab import cli
 from electra_lab.cli import build_parser, parse
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -20,6 +21,18 @@ def test_it_is_understood(path):
     config = parsed(path)
     assert config.data.batch_size % (config.data.micro_batch_size or config.data.batch_size) == 0
     assert path.read_text(encoding="utf-8").startswith("# ")  # says what it is
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_what_a_run_saves_is_the_same_configuration(path, tmp_path, monkeypatch):
+    """`check_val_every_n_epoch: null` was once left out, and the saved run validated at other steps."""
+    verb, saved = path.stem.split("-")[0], []
+    monkeypatch.setitem(cli._RUN, verb, lambda config, text: saved.append((config, text)))
+    cli.run(verb, ["--config", str(path), "--run_name", "test"])
+    ((config, text),) = saved
+    (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+    again = parse(build_parser(verb), ["--config", str(tmp_path / "config.yaml")])
+    assert again.clone(with_meta=False).as_dict() | {"config": None} == config.as_dict() | {"config": None}
 
 
 def test_the_settings_of_the_original_detector():

@@ -22,6 +22,7 @@ FLOORS = {
     "optim": 0,
     "steps": 0,
     "calibration": 0,
+    "curves": 0,
     "decisions": 0,
     "ranking": 0,
     "tokenizer": 0,
@@ -38,6 +39,7 @@ FLOORS = {
     "inference": 3,
     "zero_shot": 3,
     "report": 3,
+    "dashboard": 3,
     "runs": 3,
     "verbs": 3,
     "cli": 3,
@@ -51,7 +53,7 @@ NO_TORCH = [
     *("data.injection", "data.sources", "data.synthetic", "data.near_duplicates"),
 ]
 COMMAND_LINE = {"cli", "runs", "verbs"}  # nothing below knows that there is one
-ON_DEMAND = {"optuna", "wandb", "jsonargparse", "kiwipiepy", "sklearn", "datasets", "matplotlib"}
+ON_DEMAND = {"optuna", "wandb", "wandb_workspaces", "jsonargparse", "kiwipiepy", "sklearn", "datasets", "matplotlib"}
 FORBIDDEN = {
     "weights_only=False": r"weights_only\s*=\s*False",
     "pickle": r"\bpickle\.loads?\(|^\s*(import|from) pickle\b",

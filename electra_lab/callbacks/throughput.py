@@ -30,7 +30,8 @@ class Throughput(Callback):
     logged_names = ("train/tokens", "train/tokens_per_second", "train/mfu", "train/memory_gib")
 
     def __init__(self) -> None:
-        self._tokens = 0  # over all devices, up to the last logged step
+        self.tokens = 0  # over all devices, up to the last logged step
+        self._carried = 0  # over all devices, since then, before the run was resumed
         self._new: torch.Tensor | int = 0  # on this device since then; stays on the device until a step is logged
         self._flops = 0  # likewise
         self._peak: float | None = None
@@ -63,10 +64,11 @@ class Throughput(Callback):
         step = trainer.global_step
         if step == self._logged_step or not is_logged(trainer, step):
             return
-        new = int(trainer.strategy.reduce(torch.as_tensor(self._new, device=pl_module.device), reduce_op="sum"))
+        new = self._new_tokens(trainer)
         now = time.monotonic()
-        self._tokens += new
-        pl_module.log("train/tokens", float(self._tokens))
+        self.tokens += new + self._carried
+        self._carried = 0
+        pl_module.log("train/tokens", float(self.tokens))
         pl_module.log("train/tokens_per_second", new / (now - self._since))
         if self._flops and self._peak is not None:
             pl_module.log("train/mfu", self._flops / (now - self._since) / self._peak)
@@ -75,10 +77,18 @@ class Throughput(Callback):
         self._new, self._flops, self._since, self._logged_step = 0, 0, now, step
 
     def state_dict(self) -> dict[str, int]:
-        return {"tokens": self._tokens}
+        return {"tokens": self.tokens}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["callbacks"][self.state_key]["new"] = self._new_tokens(trainer) + self._carried
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._tokens = state_dict["tokens"]
+        self.tokens, self._carried = state_dict["tokens"], state_dict["new"]
+
+    def _new_tokens(self, trainer: Trainer) -> int:
+        """Over all devices since the last logged step; all of them must ask."""
+        device = trainer.strategy.root_device
+        return int(trainer.strategy.reduce(torch.as_tensor(self._new, device=device), reduce_op="sum"))
 
 
 def device_peak(device: torch.device, precision: str) -> float | None:

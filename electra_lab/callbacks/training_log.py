@@ -1,6 +1,7 @@
 """training_log.csv: one row every logged step and every validation, always there, readable by anything."""
 
 import csv
+import os
 import time
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,7 +12,7 @@ from electra_lab.steps import is_logged
 
 
 class TrainingLog(Callback):
-    """Writes what the task logs to a CSV file, line by line.
+    """Writes what the task logs to a CSV file, line by line; a run that goes on goes on in it.
 
     The columns are fixed before the first row: step (optimizer steps done), epoch, seconds since the start of the
     run, then the names the task says it can log. A name that it does not log at a step leaves its cell empty.
@@ -22,13 +23,26 @@ class TrainingLog(Callback):
         self.names = names
         self._file: TextIO | None = None
         self._logged_step = 0
+        self._resumed_step: int | None = None
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._resumed_step = checkpoint["global_step"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
-        if trainer.is_global_zero:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8", newline="")
+        if not trainer.is_global_zero:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = self._resumed_step is None or not cut_back(self.path, self._resumed_step)
+        self._file = self.path.open("w" if is_new else "a", encoding="utf-8", newline="")
+        if is_new:
             csv.writer(self._file).writerow(["step", "epoch", "seconds", *self.names])
+            self._file.flush()
+        for row in read_training_log(self.path)[-1:]:
+            self._started -= float(row["seconds"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._logged_step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -37,6 +51,10 @@ class TrainingLog(Callback):
         if step != self._logged_step and is_logged(trainer, step):
             self._logged_step = step
             self._write(trainer, "train/")
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self._file is not None:  # a checkpoint that is on the disk must not know more than the log there
+            os.fsync(self._file.fileno())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
@@ -55,6 +73,20 @@ class TrainingLog(Callback):
         seconds = f"{time.monotonic() - self._started:.1f}"
         csv.writer(self._file).writerow([trainer.global_step, trainer.current_epoch, seconds, *cells])
         self._file.flush()
+
+
+def cut_back(path: Path, step: int) -> bool:
+    """Remove the rows of later steps and a row that was cut off; says whether a log with a header is left."""
+    if not path.exists():
+        return False
+    end = 0
+    with path.open("r+b") as file:
+        for number, line in enumerate(file):
+            if not line.endswith(b"\n") or (number and int(line.split(b",")[0]) > step):
+                break
+            end += len(line)
+        file.truncate(end)
+    return end > 0
 
 
 def read_training_log(path: Path) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ from electra_lab.data.labelled_windows import LabelledWindows
 from electra_lab.data.lexicon import read_lexicon
 from electra_lab.data.order import MicroBatch, OrderedSampler, in_order
 from electra_lab.data.related import related
+from electra_lab.data.resumable import ResumableOrder
 from electra_lab.data.splits import (
     Splits,
     assert_no_leakage,
@@ -27,12 +28,13 @@ from electra_lab.data.splits import (
     shuffled,
     windows_of,
 )
+from electra_lab.data.workers import worker_options
 from electra_lab.tokenizer import load_tokenizer
 
 _logger = logging.getLogger(__name__)
 
 
-class ConversationDataModule(LightningDataModule):
+class ConversationDataModule(ResumableOrder, LightningDataModule):
     """Reads labelled conversations, splits them whole, cuts them into windows and feeds these packed.
 
     Args:
@@ -119,30 +121,10 @@ class ConversationDataModule(LightningDataModule):
         self.seed = seed
         self._conversations: list[Conversation] = []
         self._windows: dict[str, LabelledWindows] = {}
-        self._sampler: OrderedSampler | None = None
-        self._state: dict[str, int] | None = None  # where to go on, until there is a sampler
 
-    @property
-    def accumulation(self) -> int:
-        """Micro-batches of an optimizer step on one device."""
-        return self.sampler.accumulation
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch."""
-        return self.sampler.steps_per_epoch
-
-    @property
-    def sampler(self) -> OrderedSampler:
-        """The order of the training windows."""
-        place = self._place()
-        if self._sampler is None or (self._sampler.rank, self._sampler.world_size) != place:  # a trainer came since
-            num_windows = len(self.windows("train"))
-            size = self.micro_batch_size or self.batch_size // place[1]
-            self._sampler = OrderedSampler(num_windows, self.batch_size, size, self.seed, *place)
-            if self._state is not None:
-                self._sampler.load_state_dict(self._state)
-        return self._sampler
+    def num_training_examples(self) -> int:
+        """Windows of the training part."""
+        return len(self.windows("train"))
 
     def setup(self, stage: str | None = None) -> None:
         """Read, split and encode, once.
@@ -213,16 +195,6 @@ class ConversationDataModule(LightningDataModule):
         save(self._splits, self._conversations, path)
         return path
 
-    def state_dict(self) -> dict[str, int]:
-        """The place in the order, for a checkpoint."""
-        return self.sampler.state_dict()
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a saved place, also before there is data."""
-        self._state = state
-        if self._sampler is not None:
-            self._sampler.load_state_dict(state)
-
     def _read(self) -> list[Conversation]:
         if self.paths is None:
             from electra_lab.data.synthetic import conversations
@@ -255,14 +227,10 @@ class ConversationDataModule(LightningDataModule):
 
     def _evaluation_loader(self, name: str) -> DataLoader[ConversationBatch]:
         size = self.micro_batch_size or self.batch_size
-        return self._loader(name, in_order(len(self.windows(name)), size, *self._place()))
+        return self._loader(name, in_order(len(self.windows(name)), size, *self.place))
 
     def _loader(self, name: str, order: OrderedSampler | list[MicroBatch]) -> DataLoader[ConversationBatch]:
-        return DataLoader(self.windows(name), batch_size=None, sampler=order, num_workers=self.num_workers)
-
-    def _place(self) -> tuple[int, int]:
-        """Rank and number of devices."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return DataLoader(self.windows(name), batch_size=None, sampler=order, **worker_options(self.num_workers))
 
 
 def _check_labels(conversations: list[Conversation], where: str) -> None:

@@ -12,10 +12,12 @@ from electra_lab.data.corpus import CorpusSettings, corpus_name, open_corpus, pr
 from electra_lab.data.documents import as_list
 from electra_lab.data.examples import PackedExamples
 from electra_lab.data.order import OrderedSampler, in_order
+from electra_lab.data.resumable import ResumableOrder
+from electra_lab.data.workers import worker_options
 from electra_lab.tokenizer import load_tokenizer
 
 
-class PretrainingDataModule(LightningDataModule):
+class PretrainingDataModule(ResumableOrder, LightningDataModule):
     """Prepares a corpus (tokenizer, token store, example index) once and feeds masked, packed batches from it.
 
     Args:
@@ -79,32 +81,13 @@ class PretrainingDataModule(LightningDataModule):
         self.micro_batch_size = micro_batch_size
         self.validation_examples = validation_examples
         self.num_workers = num_workers
+        self.seed = seed
         self.folder = Path(cache) / corpus_name(self.settings)
         self.tokenizer_source = tokenizer or str(self.folder / "tokenizer")  # the task reads the same
-        self._sampler: OrderedSampler | None = None
-        self._state: dict[str, int] | None = None  # where to go on, until there is a sampler
 
-    @property
-    def accumulation(self) -> int:
-        """Micro-batches of an optimizer step on one device."""
-        return self.sampler.accumulation
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch."""
-        return self.sampler.steps_per_epoch
-
-    @property
-    def sampler(self) -> OrderedSampler:
-        """The order of the training examples."""
-        rank, devices = self._place()
-        if self._sampler is None or (self._sampler.rank, self._sampler.world_size) != (rank, devices):  # a trainer came
-            num_examples = sum(len(shard) for shard in open_corpus(self.folder, "train")[1])
-            size = self.micro_batch_size or self.batch_size // devices
-            self._sampler = OrderedSampler(num_examples, self.batch_size, size, self.settings.seed, rank, devices)
-            if self._state is not None:
-                self._sampler.load_state_dict(self._state)
-        return self._sampler
+    def num_training_examples(self) -> int:
+        """Of all shards."""
+        return sum(len(shard) for shard in open_corpus(self.folder, "train")[1])
 
     def prepare_data(self) -> None:
         """Make the prepared corpus unless it is there."""
@@ -118,34 +101,19 @@ class PretrainingDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[PretrainingBatch]:
         """Held-out examples in order, always with the same masks."""
         dataset = self._dataset("validation", parts=1)
-        rank, devices = self._place()
+        rank, devices = self.place
         number = min(len(dataset), self.validation_examples)
         size = self.micro_batch_size or self.batch_size
         # with spread weights every forward pass is a meeting of all devices: each must come as often as the others
         is_spread = self.trainer is not None and isinstance(self.trainer.strategy, ModelParallelStrategy)
         return self._loader(dataset, in_order(number, size, rank, devices, even=is_spread))
 
-    def state_dict(self) -> dict[str, int]:
-        """The place in the order, for a checkpoint."""
-        return self.sampler.state_dict()
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a saved place, also before there is data."""
-        self._state = state
-        if self._sampler is not None:
-            self._sampler.load_state_dict(state)
-
     def _dataset(self, part: str, parts: int) -> PackedExamples:
         store, index = open_corpus(self.folder, part)
         tokenizer = load_tokenizer(self.tokenizer_source)
-        max_length, seed = self.settings.max_length, self.settings.seed
-        return PackedExamples(store, index, tokenizer, max_length, self.mask_probability, seed, parts, self.whole_words)
+        chance = (self.mask_probability, self.seed)
+        return PackedExamples(store, index, tokenizer, self.settings.max_length, *chance, parts, self.whole_words)
 
     def _loader(self, dataset: PackedExamples, order: OrderedSampler | list) -> DataLoader[PretrainingBatch]:
-        return DataLoader(
-            dataset, batch_size=None, sampler=order, num_workers=self.num_workers, pin_memory=torch.cuda.is_available()
-        )
-
-    def _place(self) -> tuple[int, int]:
-        """Rank and number of devices."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        options = worker_options(self.num_workers)
+        return DataLoader(dataset, batch_size=None, sampler=order, pin_memory=torch.cuda.is_available(), **options)
