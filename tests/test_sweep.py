@@ -6,6 +6,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -181,15 +182,20 @@ def test_nothing_but_failures_ends_the_sweep(tmp_path: Path) -> None:
     assert len(runs.commands) == 3
 
 
-def test_several_workers_never_run_more_than_the_cap(tmp_path: Path) -> None:
-    """Four workers, each with its own storage, as separate processes have."""
+def test_several_workers_never_run_more_than_the_cap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four workers, each with its own storage, as separate processes have; only the parser is shared."""
+    parse, one_at_a_time = cli.parse, threading.Lock()
+
+    def parse_alone(parser: Any, arguments: Sequence[str]) -> Any:
+        with one_at_a_time:
+            return parse(parser, arguments)
+
+    monkeypatch.setattr(cli, "parse", parse_alone)
     everyone = [Runs(lambda given: time.sleep(0.02)) for _ in range(4)]
     given = options(tmp_path, trials=13, seeds=1)
-    workers = [threading.Thread(target=sweep, args=(given, [], runs)) for runs in everyone]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
+    with ThreadPoolExecutor(len(everyone)) as pool:
+        list(pool.map(lambda runs: sweep(given, [], runs), everyone))  # raises what one of them raises
+    assert sum(bool(runs.commands) for runs in everyone) > 1
     names = [command["run_name"] for runs in everyone for command in runs.commands]
     assert len(names) == len(set(names)) == 13 + 2 + 1
     assert (tmp_path / "sweeps/demo/report.html").is_file()
