@@ -21,7 +21,7 @@ from electra_lab.callbacks import resume_checkpoints, signals
 from electra_lab.callbacks.exact_resume import ExactResume
 from electra_lab.callbacks.resume_checkpoints import set_counters
 from electra_lab.checkpoint import AtomicCheckpointIO
-from electra_lab.data.synthetic import conversations, documents
+from tests.made_up_files import write_data
 
 EVERY = 2  # optimizer steps between checkpoints
 PRETRAIN = f"""
@@ -53,12 +53,7 @@ VERBS = ("pretrain", "finetune")
 def place(tmp_path_factory):
     """Text, conversations, an encoder, and the parsed options of both verbs; pictures are not drawn."""
     folder = tmp_path_factory.mktemp("place")
-    text = "\n\n".join("\n".join(document) for document in documents(num_documents=30, seed=1))
-    (folder / "text.txt").write_text(text, encoding="utf-8")
-    with (folder / "chats.jsonl").open("w", encoding="utf-8") as file:
-        for conversation in conversations(24, seed=3):
-            messages = [{"text": m.text, "speaker": m.speaker, "label": m.label} for m in conversation.messages]
-            file.write(json.dumps({"id": conversation.id, "messages": messages}, ensure_ascii=False) + "\n")
+    write_data(folder, num_documents=30)
     (folder / "pretrain.yaml").write_text(PRETRAIN)
     (folder / "finetune.yaml").write_text(FINETUNE)
     patch = pytest.MonkeyPatch()

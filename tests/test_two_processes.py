@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from electra_lab import cli, runs, verbs  # noqa: F401  # imported once, here, and not by every process
 from electra_lab.__main__ import main
 from electra_lab.data.pretraining import PretrainingDataModule
-from electra_lab.data.synthetic import conversations, documents
+from tests.made_up_files import write_data
 
 PRETRAIN = """
 model:
@@ -78,12 +78,7 @@ def run(arguments, processes):
 def place(tmp_path_factory):
     """A text, labelled conversations and two configurations."""
     folder = tmp_path_factory.mktemp("place")
-    text = "\n\n".join("\n".join(document) for document in documents(num_documents=60, seed=1))
-    (folder / "text.txt").write_text(text, encoding="utf-8")
-    with (folder / "chats.jsonl").open("w", encoding="utf-8") as file:
-        for conversation in conversations(24, seed=3):
-            messages = [{"text": m.text, "speaker": m.speaker, "label": m.label} for m in conversation.messages]
-            file.write(json.dumps({"id": conversation.id, "messages": messages}, ensure_ascii=False) + "\n")
+    write_data(folder, num_documents=60)
     (folder / "pretrain.yaml").write_text(PRETRAIN)
     (folder / "finetune.yaml").write_text(FINETUNE)
     return folder

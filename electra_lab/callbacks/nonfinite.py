@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor
 
-from electra_lab.steps import is_logged
+from electra_lab.callbacks.logged_steps import LoggedSteps
 
 EXIT_CODE = 65  # EX_DATAERR of sysexits.h
 _MOST = 3  # in a row
@@ -18,7 +18,7 @@ _MOST = 3  # in a row
 log = logging.getLogger(__name__)
 
 
-class NonFinite(Callback):
+class NonFinite(LoggedSteps):
     """Skips the optimizer steps whose loss or gradients are not finite, on any device, and counts them.
 
     The decision stays on the device, where the fused AdamW reads it (`found_inf`, made for gradient scaling), and is
@@ -32,16 +32,16 @@ class NonFinite(Callback):
     logged_names = ("train/skipped_steps",)
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         self._counts = torch.zeros(4)  # skipped, in a row now, most in a row, step of the last
         self._last = torch.zeros(2)  # loss and gradient norm of the last skipped step
         self._loss = torch.zeros(())  # sum over the micro-batches of the step
-        self._logged_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         self._counts, self._last = self._counts.to(pl_module.device), self._last.to(pl_module.device)
         self._loss = torch.zeros((), device=pl_module.device)
-        self._logged_step = trainer.global_step
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         self._loss = self._loss + loss.detach()
@@ -64,12 +64,7 @@ class NonFinite(Callback):
         self._counts = torch.stack([skipped + is_bad, in_row, torch.maximum(most, in_row), step])
         self._last = torch.where(is_bad > 0, values, self._last)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.global_step == self._logged_step or not is_logged(trainer, trainer.global_step):
-            return
-        self._logged_step = trainer.global_step
+    def on_logged_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         pl_module.log("train/skipped_steps", self._counts[0])
         self._stop_after_many(trainer)
 

@@ -2,34 +2,28 @@
 
 import logging
 import time
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
-from electra_lab.steps import is_logged, total_steps
+from electra_lab.callbacks.logged_steps import LoggedSteps
+from electra_lab.steps import total_steps
 
 log = logging.getLogger(__name__)
 
 
-class ProgressLines(Callback):
+class ProgressLines(LoggedSteps):
     """Logs one line every logged step, with the time that is left, and one every validation."""
 
     def __init__(self, shown: tuple[str, ...]) -> None:
+        super().__init__()
         self.shown = shown  # names worth a place on the line, without their stage
-        self._logged_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         self._started, self._first_step = time.monotonic(), trainer.global_step
-        self._logged_step = trainer.global_step
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        step = trainer.global_step
-        if step == self._logged_step or not is_logged(trainer, step):
-            return
-        self._logged_step = step
-        total = total_steps(trainer)
+    def on_logged_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        step, total = trainer.global_step, total_steps(trainer)
         left = (time.monotonic() - self._started) / (step - self._first_step) * (total - step)
         speed = float(trainer.callback_metrics.get("train/tokens_per_second", 0))
         values = self._values(trainer, "train")

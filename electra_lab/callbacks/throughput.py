@@ -4,11 +4,11 @@ import time
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
 from electra_lab.batches import ConversationBatch, PretrainingBatch
+from electra_lab.callbacks.logged_steps import LoggedSteps
 from electra_lab.models.flops import peak_flops
-from electra_lab.steps import is_logged
 
 
 @runtime_checkable
@@ -19,7 +19,7 @@ class CountsFlops(Protocol):
         """FLOPs of one micro-batch, forward and backward, by a formula: called at every step."""
 
 
-class Throughput(Callback):
+class Throughput(LoggedSteps):
     """Logs what was trained on, how fast, and what of the device that took; each since the last logged step.
 
     `train/tokens` (real tokens since step 0, all devices), `train/tokens_per_second` (all devices), `train/mfu` (model
@@ -30,6 +30,7 @@ class Throughput(Callback):
     logged_names = ("train/tokens", "train/tokens_per_second", "train/mfu", "train/memory_gib")
 
     def __init__(self) -> None:
+        super().__init__()
         self.tokens = 0  # over all devices, up to the last logged step
         self._carried = 0  # over all devices, since then, before the run was resumed
         self._new: torch.Tensor | int = 0  # on this device since then; stays on the device until a step is logged
@@ -37,11 +38,10 @@ class Throughput(Callback):
         self._peak: float | None = None
         self._since = 0.0
         self._paused_at = 0.0
-        self._logged_step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         self._since = time.monotonic()
-        self._logged_step = trainer.global_step
         self._peak = device_peak(pl_module.device, str(trainer.precision))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -61,9 +61,9 @@ class Throughput(Callback):
         self._new = self._new + _real_tokens(batch)
         if self._peak is not None and isinstance(pl_module, CountsFlops):
             self._flops += pl_module.flops(batch)
-        step = trainer.global_step
-        if step == self._logged_step or not is_logged(trainer, step):
-            return
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_logged_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
         new = self._new_tokens(trainer)
         now = time.monotonic()
         self.tokens += new + self._carried
@@ -74,7 +74,7 @@ class Throughput(Callback):
             pl_module.log("train/mfu", self._flops / (now - self._since) / self._peak)
         if pl_module.device.type == "cuda":
             pl_module.log("train/memory_gib", torch.cuda.max_memory_allocated(pl_module.device) / 2**30)
-        self._new, self._flops, self._since, self._logged_step = 0, 0, now, step
+        self._new, self._flops, self._since = 0, 0, now
 
     def state_dict(self) -> dict[str, int]:
         return {"tokens": self.tokens}

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 
-from electra_lab.steps import is_logged
+from electra_lab.callbacks.logged_steps import LoggedSteps
 
 
-class TrainingLog(Callback):
+class TrainingLog(LoggedSteps):
     """Writes what the task logs to a CSV file, line by line; a run that goes on goes on in it.
 
     The columns are fixed before the first row: step (optimizer steps done), epoch, seconds since the start of the
@@ -19,10 +19,10 @@ class TrainingLog(Callback):
     """
 
     def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+        super().__init__()
         self.path = path
         self.names = names
         self._file: TextIO | None = None
-        self._logged_step = 0
         self._resumed_step: int | None = None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -41,16 +41,8 @@ class TrainingLog(Callback):
         for row in read_training_log(self.path)[-1:]:
             self._started -= float(row["seconds"])
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._logged_step = trainer.global_step
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        step = trainer.global_step
-        if step != self._logged_step and is_logged(trainer, step):
-            self._logged_step = step
-            self._write(trainer, "train/")
+    def on_logged_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer, "train/")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if self._file is not None:  # a checkpoint that is on the disk must not know more than the log there

@@ -8,13 +8,13 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import NDArray
 
 from electra_lab.calibration import Calibration
+from electra_lab.callbacks.logged_steps import LoggedSteps
 from electra_lab.curves import AXES, curves
 from electra_lab.metrics import Collected
-from electra_lab.steps import is_logged
 
 if TYPE_CHECKING:
     import wandb
@@ -37,7 +37,7 @@ class Tested(Protocol):
         """Probabilities of each level."""
 
 
-class WandbRun(Callback):
+class WandbRun(LoggedSteps):
     """Sends what training_log.csv has to wandb, under the same names, and the curves of a test as numbers.
 
     A thread of its own talks to wandb, so that neither a missing network nor a slow disk holds up the training; the
@@ -50,11 +50,11 @@ class WandbRun(Callback):
     """
 
     def __init__(self, opened: "Callable[[], Run]", names: tuple[str, ...], allows_text: bool = False) -> None:
+        super().__init__()
         self.opened = opened
         self.names = names
         self.allows_text = allows_text
         self._thread: Thread | None = None
-        self._logged_step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.is_global_zero and self._thread is None:
@@ -62,16 +62,8 @@ class WandbRun(Callback):
             self._thread = Thread(target=self._follow, name="wandb", daemon=True)
             self._thread.start()
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._logged_step = trainer.global_step
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        step = trainer.global_step
-        if step != self._logged_step and is_logged(trainer, step):
-            self._logged_step = step
-            self._send_figures(trainer, "train/")
+    def on_logged_step(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._send_figures(trainer, "train/")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
