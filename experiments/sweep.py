@@ -1,8 +1,8 @@
 r"""Search hyperparameters of `finetune` or `pretrain` with Optuna; more workers: the same command again.
 
-    python -m experiments.sweep finetune --config experiments/finetune.yaml --space experiments/space-finetune.yaml \
+    python experiments/sweep.py finetune --config experiments/finetune.yaml --space experiments/space-finetune.yaml \
         --trials 50 --study NAME [--storage PATH_OR_URL] [--sampler tpe] [--pruner median] [any option of the verb]
-    python -m experiments.sweep pretrain --config experiments/pretrain-tiny.yaml \
+    python experiments/sweep.py pretrain --config experiments/pretrain-tiny.yaml \
         --space experiments/space-pretrain.yaml --probe ratings.tsv --trials 20
 
 The first trial has the values of the configuration. A trial is the command that a person would type, with
@@ -33,6 +33,9 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, Trial
+
+if __package__ is None:  # typed as a path: the folder above it holds the package
+    sys.path[0] = str(Path(__file__).parents[1])
 
 from electra_lab import cli
 from experiments import sweep_report, trial
