@@ -88,6 +88,12 @@ def measurable(part: Part, level: str, scores: Floats) -> tuple[Floats, Integers
     return scores[known], labels[known], conversations[known]
 
 
+def harmless_windows(part: Part) -> NDArray[np.bool_]:
+    """(W,) Whether a window has an inserted message and none that is anomalous or unknown."""
+    has_foreign = group_labels(part.is_foreign.astype(np.int64), part.windows) == 1
+    return (group_labels(part.labels, part.windows) == 0) & has_foreign
+
+
 def paired_difference(
     part: Part,
     first: Scores,
@@ -188,9 +194,9 @@ def _of_messages(part: Part, scores: Floats, threshold: float) -> Figures:
 
 def _of_windows(part: Part, scores: Floats, threshold: float) -> Figures:
     clean = (group_labels(part.labels, part.windows) == 0) & ~np.isnan(scores)
-    has_foreign = group_labels(part.is_foreign.astype(np.int64), part.windows) == 1
+    is_harmless = harmless_windows(part)
     values: Figures = {}
-    for name, chosen in (("harmless", clean & has_foreign), ("plain", clean & ~has_foreign)):
+    for name, chosen in (("harmless", clean & is_harmless), ("plain", clean & ~is_harmless)):
         values[f"false_positive_rate_{name}"] = float((scores[chosen] >= threshold).mean()) if chosen.any() else None
         values[f"num_{name}"] = int(chosen.sum())
     return values

@@ -7,11 +7,9 @@ of the validation part, so that there are several.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-
 from electra_lab.calibration import threshold
 from electra_lab.data.parts import Part, group_labels
-from electra_lab.evaluation import Scores, measurable
+from electra_lab.evaluation import Scores, harmless_windows, measurable
 
 POLICIES = ("max_f1", "max_f2", "fpr<=0.01", "fpr<=0.05")
 
@@ -35,7 +33,7 @@ def alarms(validation: Part, on_validation: Scores, test: Part, on_test: Scores)
         return {}
     known, truth, _ = measurable(validation, "window", on_validation.window)
     labels = group_labels(test.labels, test.windows)
-    is_harmless = (labels == 0) & (group_labels(test.is_foreign.astype(np.int64), test.windows) == 1)
+    is_harmless = harmless_windows(test)
     counted = {}
     for policy in POLICIES:
         raised = (on_test.window >= threshold(policy, known, truth)) & (labels >= 0)
