@@ -57,10 +57,10 @@ ablate: install  ## The same with one thing changed at a time (experiments/ablat
 	$(BIN)/python -m experiments.benchmark --rows experiments/ablation.yaml --backbone '$(ENCODER)' --output runs/$(call RUN_NAME,ablation) $(ARGS)
 
 test: install  ## The fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: install  ## The fast and the slow tests
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu"
 
 check: lint types test  ## Lint, types and the fast tests
 

@@ -5,7 +5,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Generator, Iterable
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
@@ -73,6 +73,7 @@ def num_cores() -> int:
 
 def _start(worker: SpawnProcess) -> None:
     """Ctrl-C reaches the whole group: born with the signal blocked, a worker leaves it to the first process."""
+    resource_tracker.ensure_running()  # the first worker would start it, which lifts the blockade
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         worker.start()
@@ -105,8 +106,6 @@ def _died() -> ChildProcessError:
 
 
 def _work(function: Callable[[Task], Result], connection: Connection) -> None:
-    # Again: the start of the first worker also starts multiprocessing's resource tracker, which lifts the blockade.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one core each is all there is
     while True:
         try:

@@ -69,6 +69,32 @@ def test_ctrl_c_is_left_to_the_first_process():
         assert len(seen + list(results)) == 9
 
 
+BORN = """
+import signal
+from electra_lab.data.processes import in_processes
+
+class Work:
+    def __setstate__(self, state):  # in the worker, before anything of ours runs there
+        self.is_deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def __call__(self, number):
+        return self.is_deaf
+
+    def __getstate__(self):
+        return {"number": 1}
+
+if __name__ == "__main__":
+    assert list(in_processes(Work(), range(8), 2)) == [True] * 8
+"""
+
+
+def test_a_worker_is_born_deaf_to_ctrl_c(tmp_path):
+    """The first one too, with which multiprocessing starts a tracker that lifts the blockade."""
+    (tmp_path / "run.py").write_text(BORN)
+    environment = {**os.environ, "PYTHONPATH": str(Path(processes.__file__).parents[2])}
+    subprocess.run([sys.executable, "run.py"], cwd=tmp_path, env=environment, check=True)
+
+
 RUN = """
 import signal
 import time
