@@ -6,6 +6,7 @@ import torch
 from electra_lab.models import electra as module
 from electra_lab.models.sizes import Sizes, electra_configs
 from experiments import arithmetic, pretraining_speed, reference_step, speed
+from tests.made_up_files import write_data
 
 VOCABULARY = 211
 SIZES = Sizes(2, 32, 64, 4, 8, 0.5, max_positions=24, dropout=0.0)
@@ -90,3 +91,21 @@ def test_arithmetic_of_the_paper():
     base = next(line for line in tables.splitlines() if line.startswith("| base |"))
     assert "100.4" in base
     assert arithmetic.store_bytes(1000, 128) == 2000 + 320 + 187.5  # ids, 40 lines, 7.8 examples
+
+
+def test_what_resuming_costs_is_a_table_of_every_part(tmp_path):
+    write_data(tmp_path, num_documents=30)
+    text = [
+        "--data.paths",
+        str(tmp_path / "text.txt"),
+        "--data.vocabulary_size",
+        "600",
+        "--data.validation_share",
+        ".1",
+    ]
+    table = speed.main(["reliability", "--steps", "3", "--batch", "2", "--preset", "tiny", "--", *text])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert [row[0] for row in rows][:4] == ["ExactResume", "NonFinite", "ResumeCheckpoints", "Signals"]
+    *parts, together = (float(row[1]) for row in rows[:5])
+    assert 0 < together == pytest.approx(sum(parts), abs=0.03)
+    assert float(rows[4][2][:-1]) == pytest.approx(100 * together / float(rows[5][1]), abs=0.1)
