@@ -19,6 +19,7 @@ LAST = "last.ckpt"  # of a training that is over
 _MAGIC = b"ELAB1"
 _SEAL = len(_MAGIC) + hashlib.sha256().digest_size  # bytes after the content; torch.load does not mind them
 _DAMAGED = ".damaged"
+_CODE = {"_instantiator", "_class_path"}  # what lightning would import; before 2.6.6 it did so from any checkpoint
 _STEP = re.compile(r"step=(\d+)\.ckpt")
 
 log = logging.getLogger(__name__)
@@ -57,14 +58,22 @@ class AtomicCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read tensors and plain values.
+        """Read tensors and plain values, whatever is asked for.
 
         Raises:
-            ValueError: the file is damaged or not ours.
+            ValueError: the file is damaged, not ours, or holds more than that, which could be code.
         """
         if not is_whole(path):
             raise ValueError(f"{path} is damaged, or was not saved by electra_lab; give another checkpoint")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # the seal says that it is whole, not that it is good; torch advises to run it
+            said = f"{path} holds more than tensors and plain values, which is never run; give another checkpoint"
+            raise ValueError(said) from error
+        hyper_parameters = checkpoint.get("hyper_parameters", {}) if isinstance(checkpoint, dict) else None
+        if not isinstance(hyper_parameters, dict) or _CODE & hyper_parameters.keys():
+            raise ValueError(f"{path} is not a checkpoint of electra_lab: it names classes to be made; give another")
+        return checkpoint
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove the file, if it is still there."""

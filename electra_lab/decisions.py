@@ -15,6 +15,7 @@ Integers = NDArray[np.int64]
 Rule = Callable[[Floats], float]  # scores of a conversation's windows in order -> score of the conversation
 
 LEVELS = ("window", "message", "conversation")
+BANDS = ("alert", "review", "clear")
 
 _K_OF_LAST_N = re.compile(r"(\d+)_of_last_(\d+)")
 

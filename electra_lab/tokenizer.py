@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 MESSAGE_TOKEN = "[MSG]"
 
@@ -52,15 +53,20 @@ def assert_can_mask(tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 def _loaded(name_or_folder: str) -> PreTrainedTokenizerFast:
+    if "://" in name_or_folder:
+        raise ValueError(f"{name_or_folder} is an address: give a folder or the name of a model")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        asks_for_code = "auto_map" in get_tokenizer_config(name_or_folder)
+        tokenizer = None if asks_for_code else AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
+    except Exception as error:  # `tokenizers` raises nothing narrower for a file that it cannot read
         reason = (
             "the folder has no tokenizer that can be read (tokenizer.json, or vocab.txt and config.json)"
             if Path(name_or_folder).is_dir()
             else "there is no such folder, and the Hugging Face hub does not have the name or cannot be reached"
         )
         raise ValueError(f"{name_or_folder}: no tokenizer; {reason}") from error
+    if asks_for_code:
+        raise ValueError(f"{name_or_folder}: the tokenizer asks for code (auto_map), which is never run here")
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ValueError(f"{name_or_folder}: the tokenizer has no fast version (tokenizer.json), which is needed here")
     return tokenizer

@@ -15,8 +15,8 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFas
 from electra_lab.calibration import sigmoid
 from electra_lab.data.encoding import ConversationEncoder, Ids
 from electra_lab.data.windows import Bounds
-from electra_lab.models.loading import load_weights
-from electra_lab.models.pair import discriminator_class, load_config, max_positions
+from electra_lab.models.loading import load_config, load_weights
+from electra_lab.models.pair import discriminator_class, max_positions
 from electra_lab.tokenizer import load_tokenizer
 
 WINDOWS_AT_ONCE = 32  # of one forward pass; bounds the memory, changes no score

@@ -79,7 +79,7 @@ def _begin(device: torch.device) -> int:
         if hasattr(libc, "malloc_trim"):
             libc.malloc_trim(0)  # what the work before has freed is no longer resident
         file, command = _RESET_PEAK
-        file.write_text(command)
+        file.write_text(command, encoding="ascii")
     return resident("VmRSS")
 
 

@@ -134,6 +134,7 @@ def test_a_saved_configuration_makes_the_same_run(place, pretrained):
 def test_finetuning_leaves_everything_that_is_promised(finetuned):
     names = {path.name for path in finetuned.iterdir()}
     files = {"config.yaml", "train.log", "training_log.csv", "loss_curve.png", "results.json", "splits.json"}
+    files.add("ingest_report.json")
     figures = {f"confusion_matrix_{level}.png" for level in ("window", "message", "conversation")}
     assert names == files | figures | {"precision_recall.png", "roc.png", "checkpoints", "detector"}
     results = json.loads((finetuned / "results.json").read_text(encoding="utf-8"))
@@ -230,7 +231,7 @@ def test_a_policy_that_cannot_be_kept_is_said_as_it_is(caplog, monkeypatch):
 
 def test_chat_text_is_in_no_log(place, finetuned):
     texts = {m.text for c in conversations(24, seed=3) for m in c.messages if len(m.text) > 8}
-    for name in ("train.log", "training_log.csv", "splits.json", "config.yaml"):
+    for name in ("train.log", "training_log.csv", "splits.json", "config.yaml", "ingest_report.json"):
         content = (finetuned / name).read_text(encoding="utf-8")
         assert not any(text in content for text in texts)
 

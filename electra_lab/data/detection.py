@@ -10,7 +10,7 @@ from electra_lab.batches import ConversationBatch
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.documents import as_list
 from electra_lab.data.encoding import ConversationEncoder
-from electra_lab.data.formats import read_conversations
+from electra_lab.data.ingest import Corpus, read_corpus
 from electra_lab.data.labelled_windows import LabelledWindows
 from electra_lab.data.lexicon import read_lexicon
 from electra_lab.data.order import MicroBatch, OrderedSampler, in_order
@@ -40,6 +40,7 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
     Args:
         tokenizer: The tokenizer's name or folder.
         paths: Files or folders: NIKL Messenger with labels ("modified") or JSONL. Embedded synthetic ones if not given.
+        max_bad: Share of the conversations that may be left out because they cannot be used; a bad file counts as one.
         num_speakers: Speakers told apart; the last token is shared by all beyond.
         window: Messages of a window.
         stride: Messages from one window's first to the next one's.
@@ -67,6 +68,7 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
         self,
         tokenizer: str,
         paths: list[str] | str | None = None,
+        max_bad: float = 0.0,
         num_speakers: int = 2,
         window: int = 10,
         stride: int = 5,
@@ -96,8 +98,11 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
             raise ValueError(f"a fold is a block of the split 'contiguous', not of {split!r}")
         if (lexicon is None) != (lexicon_masking == 0):
             raise ValueError("lexicon and lexicon_masking go together: give both or none")
+        if not 0 <= max_bad < 1:
+            raise ValueError(f"max_bad is a share of the conversations, from 0 to below 1, not {max_bad:g}")
         self.tokenizer_source = tokenizer  # the task reads the same
         self.paths = as_list(paths)
+        self.max_bad = max_bad
         self.num_speakers = num_speakers
         self.window = window
         self.stride = stride
@@ -130,15 +135,13 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
         """Read, split and encode, once.
 
         Raises:
-            IngestError: a file that cannot be used.
-            ValueError: conversations that cannot be split or learned from.
+            IngestError: a conversation or file that cannot be used, if there is one.
+            ValueError: more of them than `max_bad`; conversations that cannot be split or learned from.
         """
         if self._windows:
             return
-        everything = self._read()
-        self._conversations = [conversation for conversation in everything if conversation.messages]
+        self._conversations, num_unusable = self._read()
         _check_labels(self._conversations, "the data")
-        num_empty = len(everything) - len(self._conversations)
         self._splits = self._split()
         tokenizer = load_tokenizer(self.tokenizer_source, self.num_speakers)
         self._encoder = ConversationEncoder(
@@ -152,7 +155,11 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
             changes = (self.augmentation, self.seed, self.lexicon, self.lexicon_masking) if name == "train" else ()
             windows[name] = LabelledWindows(conversations, self._encoder, *changes)
         self._windows = windows
-        self._num_left_out = num_empty + len(self._conversations) - sum(map(len, self._splits))
+        self._num_unknown = sum(part.num_mostly_unknown() for part in windows.values())
+        if self._num_unknown:
+            said = "%d of %d windows are mostly [UNK]: the encoder cannot read them, and its scores of them mean little"
+            _logger.warning(said, self._num_unknown, sum(map(len, windows.values())))
+        self._num_left_out = num_unusable + len(self._conversations) - sum(map(len, self._splits))
 
     def train_dataloader(self) -> DataLoader[ConversationBatch]:
         """Shuffled windows, some of them augmented."""
@@ -186,6 +193,7 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
             "left_out_conversations": self._num_left_out,
             "capped_messages": self._encoder.num_capped,
             "shortened_windows": self._encoder.num_shortened,
+            "mostly_unknown_windows": self._num_unknown,
         }
 
     def write_splits(self, folder: str | Path) -> Path:
@@ -195,12 +203,14 @@ class ConversationDataModule(ResumableOrder, LightningDataModule):
         save(self._splits, self._conversations, path)
         return path
 
-    def _read(self) -> list[Conversation]:
+    def _read(self) -> Corpus:
         if self.paths is None:
             from electra_lab.data.synthetic import conversations
 
-            return conversations(seed=self.seed)
-        return list(read_conversations(self.paths))
+            return Corpus(conversations(seed=self.seed), 0)
+        # one process of a run writes the report; without a trainer there is no run
+        folder = Path(self.trainer.default_root_dir) if self.trainer and self.trainer.is_global_zero else None
+        return read_corpus(self.paths, self.max_bad, folder)
 
     def _split(self) -> Splits:
         """The parts, checked; windows become conversations of their own if they are what is split."""

@@ -3,17 +3,23 @@
 A document is a list of lines (paragraphs, sentences or messages); examples never cross from one document to the next.
 """
 
+import codecs
 import gzip
-import json
+import io
+import logging
 import lzma
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from electra_lab.data.errors import IngestError
 from electra_lab.data.formats import read_conversations
-from electra_lab.data.text import for_model
+from electra_lab.data.formats.strict_json import expect, parsed
+from electra_lab.data.text import for_model, is_cp949
 
+LONGEST_LINE = 1 << 26  # characters
 MAX_LINES = 128  # a file without blank lines (one review a line) is cut here, so that some of it can be held out
 SUFFIXES = (".txt", ".jsonl", ".txt.gz", ".jsonl.gz", ".txt.xz", ".jsonl.xz")
 
@@ -68,23 +74,56 @@ def text_files(source: str) -> list[Path]:
 
 
 def open_text(path: Path) -> TextIO:
-    """A UTF-8 file for reading, also a compressed one (`.gz`, `.xz`)."""
+    """A text file for reading, also a compressed one (`.gz`, `.xz`); its encoding is told from the first 64 KB.
+
+    UTF-8; UTF-16 with its mark; CP949, which is said, where only that gives Hangul. Whatever is not UTF-8 later on
+    is left to the decoder's UnicodeDecodeError.
+    """
+    file = cast(BinaryIO, _OPENERS.get(path.suffix, open)(path, "rb"))
+    try:
+        encoding = _encoding_of(file.read(_HEAD), path)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
     # newline="\n": only a line feed ends a line; Python would also split at a lone carriage return inside a paragraph
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="\n")
-    if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8-sig", newline="\n")
-    return path.open(encoding="utf-8-sig", newline="\n")
+    return io.TextIOWrapper(file, encoding, newline="\n")
+
+
+def _encoding_of(head: bytes, path: Path) -> str:
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < _HEAD)
+    except UnicodeDecodeError:
+        if is_cp949(head) or is_cp949(head[:-1]):  # 64 KB may end in the middle of a character
+            _logger.warning("%s: not UTF-8, read as CP949", path)
+            return "cp949"
+    return "utf-8"
 
 
 def _read_text_file(path: Path) -> Iterator[Document]:
-    with open_text(path) as file:
-        try:
-            yield from _read_jsonl(path, file) if ".jsonl" in path.suffixes else _read_paragraphs(file)
-        except UnicodeDecodeError as error:
-            raise IngestError("E103", str(path), "", "UTF-8 text", f"byte {error.start} is not UTF-8") from None
-        except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise IngestError("E102", str(path), "", "a whole compressed file", type(error).__name__) from None
+    try:
+        with open_text(path) as file:
+            lines = _lines(file, path)
+            yield from _read_jsonl(path, lines) if ".jsonl" in path.suffixes else _read_paragraphs(lines)
+    except UnicodeDecodeError as error:
+        got = f"byte {error.start} that is none"
+        raise IngestError("E103", str(path), "", "UTF-8 text (or UTF-16 with its mark, or CP949)", got) from None
+    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error) as error:
+        raise IngestError("E102", str(path), "", "a whole compressed file", type(error).__name__) from None
+    except OSError as error:
+        raise IngestError("E102", str(path), "", "a file that can be read", error.strerror or "an error") from error
+
+
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """A line at a time, whatever the file: a few kilobytes of a compressed one may be a line of gigabytes."""
+    for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), ""), start=1):
+        if len(line) > LONGEST_LINE:
+            expected = f"a line of at most {LONGEST_LINE:,} characters"
+            raise IngestError("E115", str(path), f"line {number}", expected, "a longer one")
+        yield line
 
 
 def _read_paragraphs(lines: Iterable[str]) -> Iterator[Document]:
@@ -102,17 +141,25 @@ def _read_paragraphs(lines: Iterable[str]) -> Iterator[Document]:
 def _read_jsonl(path: Path, lines: Iterable[str]) -> Iterator[Document]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            try:
-                yield _lines_of(json.loads(line))
-            except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
-                expected = 'an object with "text" or "messages"'
-                raise IngestError("E101", str(path), f"line {number}", expected, "something else") from None
+            place = f"line {number}"
+            yield _lines_of(expect(parsed(line, path, place), dict, path, place), path, place)
 
 
-def _lines_of(record: dict) -> Document:
+def _lines_of(record: dict[str, Any], path: Path, place: str) -> Document:
+    """Of a text its lines, of messages each as one; null is no text.
+
+    Raises:
+        IngestError: E108 a wrong type, E109 neither "text" nor "messages".
+    """
     if "text" in record:
-        return str(record["text"]).split("\n")
-    return [message if isinstance(message, str) else message["text"] for message in record["messages"]]
+        text = record["text"]
+        return [] if text is None else expect(text, str, path, f"{place}/text").split("\n")
+    if "messages" not in record:
+        raise IngestError("E109", str(path), place, '"text" or "messages"', "neither")
+    messages = expect(record["messages"], list, path, f"{place}/messages")
+    texts = (message.get("text", message) if isinstance(message, dict) else message for message in messages)
+    places = (f"{place}/messages/{number}" for number in range(len(messages)))
+    return [expect(text, str, path, at) for at, text in zip(places, texts, strict=True) if text is not None]
 
 
 def _read_conversation_file(path: Path) -> Iterator[Document]:
@@ -131,10 +178,10 @@ def _read_dataset(name: str) -> Iterator[Document]:
         dataset = load_dataset(name, streaming=True)
     splits = dataset.values() if isinstance(dataset, dict) else [dataset]
     for split in splits:
-        for record in split:
+        for number, record in enumerate(split):
             if "text" not in record and "messages" not in record:
                 raise ValueError(f"hf:{name}: expected a column text or messages, got {', '.join(record)}")
-            yield _lines_of(record)
+            yield _lines_of(record, Path(f"hf:{name}"), f"record {number}")
 
 
 def _cut(documents: Iterable[Document]) -> Iterator[Document]:
@@ -142,3 +189,15 @@ def _cut(documents: Iterable[Document]) -> Iterator[Document]:
         lines = [line for line in document if line.strip()]
         for start in range(0, len(lines), MAX_LINES):
             yield lines[start : start + MAX_LINES]
+
+
+_logger = logging.getLogger(__name__)
+_HEAD = 1 << 16  # bytes that tell the encoding
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)

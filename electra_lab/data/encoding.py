@@ -88,10 +88,16 @@ class ConversationEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of every text alone, without marks; of a long text the head and the tail, counted in `num_capped`."""
+        ids, is_capped = self.encode_and_cap(texts)
+        self.num_capped += sum(is_capped)
+        return ids
+
+    def encode_and_cap(self, texts: Sequence[str]) -> tuple[list[Ids], list[bool]]:
+        """The same, and of which texts the middle was left out; counts nothing."""
         all_ids = [np.asarray(ids, dtype=np.int64) for ids in self._tokenised(texts)["input_ids"]]
         longest = self.max_message_tokens
-        self.num_capped += sum(len(ids) > longest and int((~self._is_control[ids]).sum()) > longest for ids in all_ids)
-        return [ids[self._kept(ids)] for ids in all_ids]
+        is_capped = [len(ids) > longest and int((~self._is_control[ids]).sum()) > longest for ids in all_ids]
+        return [ids[self._kept(ids)] for ids in all_ids], is_capped
 
     def token_spans(self, texts: Sequence[str]) -> list[Ids]:
         """(T, 2) of every text: the characters of `for_model(text)` that each token of `encode_texts` stands for."""

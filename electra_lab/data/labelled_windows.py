@@ -89,6 +89,12 @@ class LabelledWindows(Dataset[ConversationBatch]):
             "anomalous_windows": float(np.mean(windows)),
         }
 
+    def num_mostly_unknown(self) -> int:
+        """Windows of whose text more than half is [UNK], so that the network can hardly read it."""
+        unknown = self.encoder.tokenizer.unk_token_id
+        texts = (np.concatenate(self.message_ids[index][start:end]) for index, start, end in self.windows)
+        return sum(bool(2 * (text == unknown).sum() > len(text)) for text in texts)
+
     def _window(self, example: int, epoch: int) -> tuple[list[int], EncodedWindow, list[str]]:
         """The messages of a window, as numbers within its conversation, their tokens, and their texts for n-grams."""
         conversation, start, end = self.windows[example]

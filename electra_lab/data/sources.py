@@ -1,6 +1,7 @@
 """Texts to put into conversations, from JSON Lines: `{"id", "kind", "messages": [text, ...]}`, a source a line."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from electra_lab.data.errors import IngestError
 from electra_lab.data.formats.nikl import string_or_none
 from electra_lab.data.formats.strict_json import expect, objects
 from electra_lab.data.near_duplicates import near_duplicates
-from electra_lab.data.text import for_model, without_surrogates
+from electra_lab.data.text import for_model
 
 _logger = logging.getLogger(__name__)
 
@@ -33,9 +34,9 @@ def read_sources(paths: Sequence[str | Path]) -> list[Source]:
         ValueError: two sources with the same id.
     """
     sources = [source for path in paths for source in _read(Path(path))]
-    ids = [source.id for source in sources]
-    if len(set(ids)) < len(ids):
-        twice = next(identity for identity in ids if ids.count(identity) > 1)
+    ids = Counter(source.id for source in sources)
+    if len(ids) < len(sources):
+        twice = ids.most_common(1)[0][0]
         raise ValueError(f"two sources have the id {twice}: every source needs its own, in all files together")
     texts = ["\n".join(for_model(text).strip() for text in source.messages) for source in sources]
     copies = {later for _, later in near_duplicates(texts)}
@@ -49,7 +50,7 @@ def _read(path: Path) -> Iterator[Source]:
         raise FileNotFoundError(f"{path}: no such file of sources")
     for number, place, item in objects(path):
         texts = [
-            without_surrogates(expect(text, str, path, f"{place}/messages/{index}"))
+            expect(text, str, path, f"{place}/messages/{index}")
             for index, text in enumerate(expect(item.get("messages"), list, path, f"{place}/messages"))
         ]
         messages = tuple(text for text in texts if text.strip())

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from electra_lab.data.conversation import Conversation
-from electra_lab.data.formats.strict_json import decoded, parsed
+from electra_lab.data.formats.strict_json import read_json
 from electra_lab.data.related import related
 from electra_lab.data.windows import window_bounds
 
@@ -153,7 +153,7 @@ def assert_no_leakage(
                 raise ValueError(
                     f"conversation {identity} of {name} is also in {other}, there as {other_id}: equal, nearly equal "
                     "or with messages from the same source; use the split 'grouped', which keeps such conversations "
-                    "together, or leave one out"
+                    "together, or leave one out (E120)"
                 )
 
 
@@ -173,7 +173,7 @@ def load(path: Path, conversations: Sequence[Conversation]) -> Splits:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of splits")
-    ids = parsed(decoded(path.read_bytes(), path), path)
+    ids = read_json(path)
     if not isinstance(ids, dict) or sorted(ids) != sorted(Splits._fields) or not all(map(_are_ids, ids.values())):
         raise ValueError(f"{path}: expected an object with the keys train, validation and test, each a list of ids")
     index_of_id = _index_of_id(conversations)

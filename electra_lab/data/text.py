@@ -2,9 +2,12 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 
 _NEWLINE = re.compile("\r\n?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_HANGUL = re.compile("[가-힣]")
+_NOT_TEXT = re.compile("[\ufffd\ue000-\uf8ff]")  # replacement character, private use
 _CONJOINING = re.compile("[\u1100-\u11ff]")
 _INVISIBLE = re.compile(
     "["
@@ -31,9 +34,53 @@ def for_model(text: str) -> str:
     return _CONJOINING.sub(_compatible, text)
 
 
+def aligned(text: str) -> tuple[str, list[int]]:
+    """`for_model(text)`, and for each of its characters, and its end, where in `text` what it was made of begins.
+
+    What is written together (a letter with its accents, the jamo of a syllable, invisible characters after it) is one
+    piece, and begins where its first character does.
+    """
+    starts = [index for index, character in enumerate(text) if index == 0 or not _joins(character, text[index - 1])]
+    pieces = [for_model(text[start:end]) for start, end in pairwise([*starts, len(text)])]
+    normal = for_model(text)
+    if "".join(pieces) != normal:  # letters of other scripts that compose: no place is known but the whole
+        pieces, starts = [normal], [0]
+    places = [start for start, piece in zip(starts, pieces, strict=True) for _ in piece]
+    return normal, [*places, len(text)]
+
+
 def without_surrogates(text: str) -> str:
     """The text with lone surrogates (legal in JSON, not in any file or tokenizer) replaced by U+FFFD."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def is_decomposed(text: str) -> bool:
+    """Whether it is not in NFC, or has Hangul in pieces, as macOS writes file names and some write on purpose."""
+    return not unicodedata.is_normalized("NFC", text) or _CONJOINING.search(text) is not None
+
+
+def has_invisible(text: str) -> bool:
+    """Whether it holds characters that nobody sees, which `for_model` leaves out: controls, zero-width, bidi."""
+    return _INVISIBLE.search(text) is not None
+
+
+def is_cp949(raw: bytes) -> bool:
+    """Whether bytes are text in CP949 (EUC-KR and more), as Korean Windows writes it: only if that gives Hangul."""
+    try:
+        text = raw.decode("cp949")
+    except UnicodeDecodeError:
+        return False
+    return _HANGUL.search(text) is not None and _NOT_TEXT.search(text) is None
+
+
+def _joins(character: str, before: str) -> bool:
+    """Whether a character is written together with the one before it."""
+    return (
+        unicodedata.combining(character) != 0
+        or "\u1160" <= character <= "\u11ff"  # vowels and final consonants of a syllable
+        or _INVISIBLE.match(character) is not None
+        or (before, character) == ("\r", "\n")
+    )
 
 
 def _compatible(match: re.Match[str]) -> str:

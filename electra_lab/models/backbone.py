@@ -8,10 +8,10 @@ import logging
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 
 from electra_lab.models.attention import PACKED
-from electra_lab.models.loading import quiet_transformers, set_dropout
+from electra_lab.models.loading import load_config, quiet_transformers, reason_of, set_dropout
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +116,28 @@ class Backbone(nn.Module):
         return bool(difference <= _TOLERANCE)
 
 
+class PaddedBackbone(Backbone):
+    """An encoder that reads rows that are padded already, for those who have dense tensors: transformers and ONNX."""
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        nn.Module.__init__(self)  # nothing to compare, and there may be no weights yet
+        self.encoder = encoder
+        self.hidden_size = encoder.config.hidden_size
+
+    def forward(self, input_ids: Tensor, position_ids: Tensor, cu_seq_lens: Tensor, max_length: int) -> Tensor:
+        """Hidden states (R * L, hidden) of R rows, those of the padding among them.
+
+        Args:
+            input_ids: (R * L,).
+            position_ids: (R * L,) -1 where there is padding.
+            cu_seq_lens: not used.
+            max_length: L.
+        """
+        is_token = (position_ids >= 0).view(-1, max_length)
+        output = self.encoder(input_ids=input_ids.view(-1, max_length), attention_mask=is_token.long())
+        return output.last_hidden_state.flatten(0, 1)
+
+
 def load_backbone(name_or_folder: str, vocabulary_size: int, dropout: float | None = None) -> Backbone:
     """An encoder with its published weights, in float32, with a row of the embedding table for every token.
 
@@ -131,16 +153,15 @@ def load_backbone(name_or_folder: str, vocabulary_size: int, dropout: float | No
     options = {"dtype": torch.float32, "trust_remote_code": False, "output_loading_info": True}
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(name_or_folder, trust_remote_code=False)
+            config = load_config(name_or_folder)
             set_dropout(config, dropout)
             options["config"] = config
             try:  # an unused pooling layer has no gradient, which DistributedDataParallel does not accept
                 encoder, loading = AutoModel.from_pretrained(name_or_folder, add_pooling_layer=False, **options)
             except TypeError:  # this encoder has none
                 encoder, loading = AutoModel.from_pretrained(name_or_folder, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"no encoder could be loaded from {name_or_folder}: {reason}") from error
+    except Exception as error:  # what the readers of weights raise for a file that is none has no common name
+        raise ValueError(f"no encoder could be loaded from {name_or_folder}: {reason_of(error)}") from error
     if loading["missing_keys"]:
         missing = sorted(loading["missing_keys"])
         raise ValueError(
@@ -153,12 +174,16 @@ def load_backbone(name_or_folder: str, vocabulary_size: int, dropout: float | No
 
 def backbone_from_config(config: PreTrainedConfig) -> Backbone:
     """The same encoder with random weights, for weights that are loaded afterwards, and for tests."""
+    return Backbone(encoder_from_config(config))
+
+
+def encoder_from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    """An encoder of transformers with random float32 weights and no pooling layer, with the attention that is usual."""
     untouched = type(config).from_dict(config.to_dict())  # without the attention that another backbone has set in it
     try:
-        encoder = AutoModel.from_config(untouched, dtype=torch.float32, add_pooling_layer=False)
+        return AutoModel.from_config(untouched, dtype=torch.float32, add_pooling_layer=False)
     except TypeError:
-        encoder = AutoModel.from_config(untouched, dtype=torch.float32)
-    return Backbone(encoder)
+        return AutoModel.from_config(untouched, dtype=torch.float32)
 
 
 def _fit_vocabulary(encoder: PreTrainedModel, vocabulary_size: int, name_or_folder: str) -> None:

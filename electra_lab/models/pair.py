@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from transformers import (
-    AutoConfig,
     AutoModelForMaskedLM,
     AutoModelForTokenClassification,
     ElectraForMaskedLM,
@@ -16,7 +15,7 @@ from transformers import (
 )
 
 from electra_lab.models.initialisation import initialise_like_google
-from electra_lab.models.loading import load_weights, quiet_transformers, set_dropout
+from electra_lab.models.loading import load_config, load_weights, set_dropout
 from electra_lab.models.sizes import Sizes, electra_configs
 from electra_lab.tokenizer import load_tokenizer
 
@@ -94,20 +93,6 @@ def pair_tokenizer(generator: str, discriminator: str) -> str | None:
     if not sources and not (is_configuration(generator) and is_configuration(discriminator)):
         raise ValueError(f"neither {generator} nor {discriminator} has a tokenizer: give theirs as data.tokenizer")
     return sources[0] if sources else None
-
-
-def load_config(source: str) -> PreTrainedConfig:
-    """The configuration at a name, a folder or a `.json` file.
-
-    Raises:
-        ValueError: there is none.
-    """
-    try:
-        with quiet_transformers():
-            return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"no model configuration could be read from {source}: {reason}") from None
 
 
 def discriminator_class(config: PreTrainedConfig) -> Any:

@@ -14,11 +14,10 @@ from electra_lab.batches import PretrainingBatch
 from electra_lab.metrics import PretrainingMetrics
 from electra_lab.models.electra import Electra, ElectraOutput
 from electra_lab.models.flops import training_flops
-from electra_lab.models.loading import checkpoint_activations
+from electra_lab.models.loading import checkpoint_activations, load_config
 from electra_lab.models.pair import (
     assert_initialisation,
     is_configuration,
-    load_config,
     load_pair,
     max_positions,
     new_pair,

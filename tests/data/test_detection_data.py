@@ -145,7 +145,7 @@ def test_augmentation_does_not_depend_on_the_label(koelectra_folder: Path, tmp_p
     encoder = module(koelectra_folder, write(tmp_path / "a.jsonl", lines)).windows("train").encoder
     tokens = []
     for name, data in (("a", lines), ("b", turned)):
-        read = ConversationDataModule("", [str(write(tmp_path / f"{name}.jsonl", data))])._read()
+        read = ConversationDataModule("", [str(write(tmp_path / f"{name}.jsonl", data))])._read().conversations
         windows = LabelledWindows(read, encoder, augmentation=0.3, seed=1)
         tokens.append([windows[key].input_ids.tolist() for key in in_order(len(windows), 1)])
     assert tokens[0] == tokens[1]
@@ -235,7 +235,7 @@ def injected_lines() -> list[dict]:
             message["label"] = 0
         if kind := (None, "threat", "curse", "benign")[number % 4]:
             foreign = {"text": f"{kind} {number}", "label": int(kind != "benign"), "source": f"s{number}", "kind": kind}
-            line["messages"].insert(5, foreign)
+            line["messages"].insert(5, foreign | {"speaker": "민수"})
     return lines
 
 
@@ -270,7 +270,7 @@ def test_nearly_equal_conversations_are_not_split(koelectra_folder: Path, tmp_pa
     lines = conversation_lines()
     lines[23] = lines[3] | {
         "id": "copy",
-        "messages": [*lines[3]["messages"][:-1], {"text": "나 이제 간다", "label": 0}],
+        "messages": [*lines[3]["messages"][:-1], {"text": "나 이제 간다", "speaker": "민수", "label": 0}],
     }
     file = write(tmp_path / "x.jsonl", lines)
     datamodule = module(koelectra_folder, file, split="contiguous", gap=0)
@@ -333,7 +333,7 @@ def test_summary(koelectra_folder: Path, path: Path, tmp_path: Path) -> None:
     lines = conversation_lines()
     lines[0]["messages"][0]["text"] = "가 " * 1000
     lines.append({"id": "empty", "messages": [""]})
-    summary = module(koelectra_folder, write(tmp_path / "x.jsonl", lines), max_length=150).summary()
+    summary = module(koelectra_folder, write(tmp_path / "x.jsonl", lines), max_length=150, max_bad=0.04).summary()
     assert (summary["capped_messages"], summary["left_out_conversations"]) == (1, 1)
     assert summary["shortened_windows"] == 1
 

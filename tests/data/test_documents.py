@@ -71,7 +71,7 @@ def test_a_carriage_return_inside_a_paragraph_is_no_line_end(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.txt", "가나".encode("cp949"), "UTF-8"),
+        ("a.txt", "é".encode("latin-1"), "UTF-8"),
         ("a.jsonl", b'{"text": "ok"}\n{"other": 1}', "line 2"),
         ("a.jsonl", b"[1, 2", "line 1"),
         ("a.txt.gz", b"not gzip", "whole compressed file"),

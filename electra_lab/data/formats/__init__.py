@@ -3,14 +3,16 @@
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.errors import IngestError
 from electra_lab.data.formats import jsonl, modified, nikl
+from electra_lab.data.formats.strict_json import Repairs
 
-Reader = Callable[[Path], Iterator[Conversation]]
+Reader = Callable[[Path, Repairs], Iterator[Conversation | IngestError]]
 
 SUFFIXES = (".json", ".jsonl")  # what is read in a folder; a file that is named itself may have any
 
@@ -22,16 +24,35 @@ def read_conversations(paths: Sequence[str | Path]) -> Iterator[Conversation]:
         FileNotFoundError: a path that is not there, or a folder without conversations.
         IngestError: a file that cannot be used, with the place and what was expected.
     """
+    for result in attempts(paths, Counter()):
+        if isinstance(result, IngestError):
+            raise result
+        yield result
+
+
+def attempts(paths: Sequence[str | Path], repairs: Repairs) -> Iterator[Conversation | IngestError]:
+    """As `read_conversations`, but what cannot be used stands in the place of the conversation, file or folder.
+
+    Args:
+        paths: files and folders.
+        repairs: what was mended on the way is counted in it.
+
+    Raises:
+        FileNotFoundError: a path that is not there, or a folder without conversations.
+    """
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
         if not path.is_dir():
-            yield from _read(path.resolve() if path.is_symlink() else path)
+            yield from _attempts(path.resolve() if path.is_symlink() else path, repairs)
             continue
         found = False
         for file in _files(path):
             found = True
-            yield from _read(file)
+            if isinstance(file, IngestError):
+                yield file
+            else:
+                yield from _attempts(file, repairs)
         if not found:
             raise FileNotFoundError(f"{path}: no .json or .jsonl file in this folder")
 
@@ -42,11 +63,8 @@ def format_of(path: Path) -> str:
     Raises:
         IngestError: E106, none of them in the first 64 KB.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 16)
-    except OSError as error:
-        raise IngestError("E102", str(path), "", "a file that can be read", error.strerror or "an error") from error
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
     key = _TELLING_KEY.search(head.replace(b"\0", b""))  # without the zeros, UTF-16 looks like ASCII
     if key is None:
         raise IngestError(
@@ -55,22 +73,31 @@ def format_of(path: Path) -> str:
     return _FORMAT_OF_KEY[key[1]]
 
 
-def _read(path: Path) -> Iterator[Conversation]:
-    if not stat.S_ISREG(path.lstat().st_mode):  # opening a FIFO would wait for ever
-        raise IngestError("E104", str(path), "", "a regular file", "a link, pipe or device")
-    return FORMATS[format_of(path)](path)
+def _attempts(path: Path, repairs: Repairs) -> Iterator[Conversation | IngestError]:
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # opening a FIFO would wait for ever
+            raise IngestError("E104", str(path), "", "a regular file", "a link, pipe or device")
+        yield from FORMATS[format_of(path)](path, repairs)
+    except IngestError as error:
+        yield error
+    except OSError as error:
+        yield _unreadable(error, path)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, onerror=_refuse):
+def _files(folder: Path) -> Iterator[Path | IngestError]:
+    unreadable: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=unreadable.append):
         folders.sort()
         for name in sorted(files):
             if name.endswith(SUFFIXES) and not name.startswith("."):
                 yield Path(parent, name)
+    for error in unreadable:
+        yield _unreadable(error, folder)
 
 
-def _refuse(error: OSError) -> None:
-    raise IngestError("E102", str(error.filename), "", "a folder that can be read", error.strerror or "an error")
+def _unreadable(error: OSError, path: Path) -> IngestError:
+    place = str(error.filename or path)
+    return IngestError("E102", place, "", "a file or folder that can be read", error.strerror or "an error")
 
 
 # inside a JSON string the second quotation mark has a backslash before it: these are keys, never what somebody wrote

@@ -2,23 +2,29 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from electra_lab.data.conversation import Conversation
-from electra_lab.data.formats.nikl import utterances
-from electra_lab.data.formats.strict_json import decoded, expect, parsed
+from electra_lab.data.errors import IngestError, attempted
+from electra_lab.data.formats.nikl import name_of, utterances
+from electra_lab.data.formats.strict_json import Repairs, expect, read_json
 
 
-def read(path: Path) -> Iterator[Conversation]:
+def read(path: Path, repairs: Repairs) -> Iterator[Conversation | IngestError]:
     """The conversations of one file; speakers and times are there only if the writer kept them.
 
     Raises:
-        IngestError: what is not in the form, with its place in the file.
+        IngestError: the file as a whole is not in the form, with the place.
     """
-    value = parsed(decoded(path.read_bytes(), path), path)
+    value = read_json(path, repairs)
     items = [value] if isinstance(value, dict) else expect(value, list, path, "/")
     for index, item in enumerate(items):
         pointer = f"/{index}" if isinstance(value, list) else ""
-        name = expect(item, dict, path, pointer or "/").get("id")
-        fallback = path.stem if len(items) == 1 else f"{path.stem}.{index + 1}"
-        identity = fallback if name is None else expect(name, str, path, f"{pointer}/id")
-        yield Conversation(identity, utterances(item.get("utterance"), path, f"{pointer}/utterance"), str(path))
+        fallback = name_of(path) if len(items) == 1 else f"{name_of(path)}.{index + 1}"
+        yield attempted(_conversation, item, path, pointer, fallback, repairs)
+
+
+def _conversation(item: Any, path: Path, pointer: str, fallback: str, repairs: Repairs) -> Conversation:
+    name = expect(item, dict, path, pointer or "/").get("id")
+    identity = fallback if name is None else expect(name, str, path, f"{pointer}/id")
+    return Conversation(identity, utterances(item.get("utterance"), path, f"{pointer}/utterance", repairs), str(path))

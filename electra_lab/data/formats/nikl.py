@@ -1,67 +1,85 @@
 """The NIKL Messenger corpus: one JSON object a file, `document[].utterance[]` (versions 1 and 2, Online 2021)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from electra_lab.data.conversation import Conversation, Message
-from electra_lab.data.errors import IngestError
-from electra_lab.data.formats.strict_json import decoded, expect, parsed
+from electra_lab.data.errors import IngestError, attempted
+from electra_lab.data.formats.strict_json import Repairs, expect, read_json
 from electra_lab.data.text import for_model, without_surrogates
 
+LONGEST_TEXT = 1_000_000  # characters of a message: nobody types more, and a tokenizer would take gigabytes
 
-def read(path: Path) -> Iterator[Conversation]:
+
+def read(path: Path, repairs: Repairs) -> Iterator[Conversation | IngestError]:
     """The conversations of one file; a file with one document gives its own id, as the modified form uses it.
 
     Raises:
-        IngestError: what is not in the form, with its place in the file.
+        IngestError: the file as a whole is not in the form, with the place.
     """
-    corpus = expect(parsed(decoded(path.read_bytes(), path), path), dict, path, "/")
+    corpus = expect(read_json(path, repairs), dict, path, "/")
     documents = expect(corpus.get("document"), list, path, "/document")
     for index, document in enumerate(documents):
-        pointer = f"/document/{index}"
-        expect(document, dict, path, pointer)
-        name = corpus.get("id") if len(documents) == 1 else document.get("id")
-        identity = f"{path.stem}.{index + 1}" if name is None else expect(name, str, path, f"{pointer}/id")
-        yield Conversation(identity, utterances(document.get("utterance"), path, f"{pointer}/utterance"), str(path))
+        named = corpus if len(documents) == 1 else document
+        yield attempted(_conversation, document, named, path, index, repairs)
 
 
-def utterances(value: Any, path: Path, pointer: str) -> tuple[Message, ...]:
-    """Messages of an `utterance` list: as typed (`original_form`), else `form`; empty ones are left out.
+def utterances(value: Any, path: Path, pointer: str, repairs: Repairs) -> tuple[Message, ...]:
+    """Messages of an `utterance` list: as typed (`original_form`), else `form`; empty ones are left out, and counted.
 
     Raises:
-        IngestError: E108 a wrong type, E109 no text, E113 a label that is not true, false, 0 or 1.
+        IngestError: E108 a wrong type, E109 no text, E112 an id twice, E113 a label that is not true, false, 0 or 1;
+            what `with_text` refuses.
     """
-    messages = []
-    for index, item in enumerate(expect(value, list, path, pointer)):
-        place = f"{pointer}/{index}"
-        expect(item, dict, path, place)
-        text = item.get("original_form")
-        if text is None:
-            text = item.get("form")
-        if text is None and "original_form" not in item and "form" not in item:
-            raise IngestError("E109", str(path), place, "original_form or form", "neither")
-        if text is not None and expect(text, str, path, f"{place}/original_form").strip():
-            messages.append(
-                Message(
-                    text=without_surrogates(text),
-                    speaker=speaker(item.get("speaker_id"), path, f"{place}/speaker_id"),
-                    label=label(item.get("label"), path, f"{place}/label"),
-                    time=None if (time := item.get("time")) is None else str(time),
-                    source=string_or_none(item.get("source"), path, f"{place}/source"),
-                    kind=string_or_none(item.get("kind"), path, f"{place}/kind"),
-                )
-            )
-    return tuple(messages)
+    items = expect(value, list, path, pointer)
+    places = [f"{pointer}/{index}" for index in range(len(items))]
+    ids = set[str | None]()
+    for place, item in zip(places, items, strict=True):
+        name = string_or_number(expect(item, dict, path, place).get("id"), path, f"{place}/id")
+        if name in ids:
+            raise IngestError("E112", str(path), f"{place}/id", "an id of its own", "that of another utterance")
+        ids |= {name} - {None}
+    return with_text(((at, _message(item, path, at)) for at, item in zip(places, items, strict=True)), path, repairs)
+
+
+def with_text(messages: Iterable[tuple[str, Message]], path: Path, repairs: Repairs) -> tuple[Message, ...]:
+    """The messages, each with its place, that have a text; the others are counted.
+
+    Raises:
+        IngestError: E114 an empty message that is labelled anomalous, so that its label belongs to another text;
+            E115 a text beyond all measure.
+    """
+    kept = []
+    for place, message in messages:
+        if len(message.text) > LONGEST_TEXT:
+            expected = f"a text of at most {LONGEST_TEXT:,} characters"
+            raise IngestError("E115", str(path), place, expected, f"{len(message.text):,}")
+        if message.text.strip():
+            kept.append(message)
+        elif message.label == 1:
+            raise IngestError("E114", str(path), f"{place}/label", "a text with the label 1", "an empty message")
+        else:
+            repairs["empty_messages", str(path)] += 1
+    return tuple(kept)
+
+
+def name_of(path: Path) -> str:
+    """What conversations without an id are called after; a file may be named by bytes that are no text."""
+    return without_surrogates(path.stem)
 
 
 def speaker(value: Any, path: Path, pointer: str) -> str | None:
     """The person as the file names them; "2" with an invisible variation selector is still "2" (MDRW1900006926)."""
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return for_model(expect(value, str, path, pointer)).strip()
+    name = string_or_number(value, path, pointer)
+    return None if name is None else for_model(name).strip()
+
+
+def string_or_number(value: Any, path: Path, pointer: str) -> str | None:
+    """As the file writes it, if it is there; anything else is E108."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return None if value is None else str(value)
+    return str(expect(value, str, path, pointer))
 
 
 def string_or_none(value: Any, path: Path, pointer: str) -> str | None:
@@ -74,3 +92,29 @@ def label(value: Any, path: Path, pointer: str) -> int | None:
     if value is None or (isinstance(value, int) and value in (0, 1)):
         return None if value is None else int(value)
     raise IngestError("E113", str(path), pointer, "true, false, 0, 1 or null", type(value).__name__)
+
+
+def _conversation(document: Any, named: Any, path: Path, index: int, repairs: Repairs) -> Conversation:
+    pointer = f"/document/{index}"
+    expect(document, dict, path, pointer)
+    name = string_or_none(named.get("id"), path, f"{pointer}/id")
+    identity = f"{name_of(path)}.{index + 1}" if name is None else name
+    return Conversation(
+        identity, utterances(document.get("utterance"), path, f"{pointer}/utterance", repairs), str(path)
+    )
+
+
+def _message(item: dict[str, Any], path: Path, place: str) -> Message:
+    text = item.get("original_form")
+    if text is None:
+        text = item.get("form")
+    if text is None and "original_form" not in item and "form" not in item:
+        raise IngestError("E109", str(path), place, "original_form or form", "neither")
+    return Message(
+        text="" if text is None else expect(text, str, path, f"{place}/original_form"),
+        speaker=speaker(item.get("speaker_id"), path, f"{place}/speaker_id"),
+        label=label(item.get("label"), path, f"{place}/label"),
+        time=string_or_number(item.get("time"), path, f"{place}/time"),
+        source=string_or_none(item.get("source"), path, f"{place}/source"),
+        kind=string_or_none(item.get("kind"), path, f"{place}/kind"),
+    )
