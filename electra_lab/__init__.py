@@ -9,6 +9,7 @@ The house, from the ground up; a floor imports from those below it, never from a
 2  tasks                              LightningModules: `pretraining`, `detection`. Know no data either
    callbacks strategies               what watches a run, and spreads it over devices
 3  bundle inference report            what a run leaves behind, how it is used and shown; `evaluation`, `zero_shot`
+   export auto_classes model_card     the same for others: ONNX, transformers' auto classes, what a folder says
    cli verbs runs                     options from the signatures of tasks, data and Trainer; what each verb does
 
 The names below are imported when they are used, so that `import electra_lab` loads neither torch nor transformers.
@@ -17,6 +18,8 @@ The names below are imported when they are used, so that `import electra_lab` lo
 from contextlib import suppress
 from importlib import import_module, metadata
 from typing import Any
+
+from electra_lab import auto_classes
 
 __version__ = "0.1.0"
 
@@ -32,6 +35,7 @@ _HOME = {
     "load_model_for_inference": "inference",
     "load_tokenizer": "tokenizer",
     "load_zero_shot": "zero_shot",
+    "predict": "evidence",
     "predict_conversation": "inference",
     "read_conversations": "data.formats",
 }
@@ -60,3 +64,5 @@ def _refuse_stolen_lightning(version: str) -> None:
 
 with suppress(metadata.PackageNotFoundError):  # models and tokenizer work without it
     _refuse_stolen_lightning(metadata.version("lightning"))
+
+auto_classes.register()

@@ -11,6 +11,8 @@ VERBS = {
     "test": "test a checkpoint of a detector, on its own test split or on other conversations",
     "prepare": "tokenise and pack a corpus ahead of `pretrain`",
     "modify": "replace nouns in raw conversations, or insert messages: labelled data for `finetune`",
+    "predict": "score chat exports and write a report that can be handed on",
+    "export": "write a detector as ONNX, for programs without torch",
     "dashboard": "write the wandb workspace of the runs (sections, panels) to a file; --push saves it at wandb",
 }
 

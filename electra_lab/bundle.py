@@ -10,21 +10,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers.models import WordPiece
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from electra_lab.model_card import detector_card, pretrained_card, write_card
 from electra_lab.models.backbone import backbone_from_config
 from electra_lab.models.detector import Detector
+from electra_lab.models.detector_config import DetectorConfig
+from electra_lab.models.loading import load_config
 from electra_lab.models.sharing import without_sharing
-from electra_lab.tokenizer import load_tokenizer
+from electra_lab.tokenizer import MESSAGE_TOKEN, load_tokenizer
 
-VERSION = 3  # of the detector folder; raised when an older reader would misread it
+VERSION = 4  # of the detector folder; raised when an older reader would misread it
 SETTINGS_FILE = "detector.json"
 WEIGHTS_FILE = "model.safetensors"
+MADE_UP = "made-up conversations (embedded in electra_lab)"  # what a detector was trained on where no data was given
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def export_pretrained(
         training: names and values for the table of the model card; no text of the corpus.
     """
     for name, model in (("generator", generator), ("discriminator", without_sharing(discriminator))):
-        with _written_whole(Path(folder) / name) as unfinished:
+        with written_whole(Path(folder) / name) as unfinished:
             model.save_pretrained(str(unfinished))
             save_tokenizer(tokenizer, unfinished)
             write_card(pretrained_card(name, type(model).__name__, training), unfinished)
@@ -87,16 +91,14 @@ def save_detector(
         tokenizer: the one it was trained with.
         settings: see `DetectorSettings`.
         folder: takes its place only when complete.
-        figures: of the test set, level -> name -> value, for the card.
+        figures: of the test set, level -> name -> value.
     """
-    with _written_whole(Path(folder)) as unfinished:
-        detector.backbone.encoder.config.save_pretrained(str(unfinished))
+    with written_whole(Path(folder)) as unfinished:
+        _config(detector, tokenizer, settings).save_pretrained(str(unfinished))
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.state_dict().items()}
         save_file(weights, unfinished / WEIGHTS_FILE, metadata={"format": "pt"})
         save_tokenizer(tokenizer, unfinished)
-        digests = {path.name: _sha256(path) for path in sorted(unfinished.iterdir())}
-        record = {"settings": asdict(settings), "sha256": digests}
-        (unfinished / SETTINGS_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+        write_record(unfinished, settings, figures or {})
         write_card(detector_card(asdict(settings), figures or {}), unfinished)
 
 
@@ -110,8 +112,9 @@ def load_detector(
         ValueError: a training checkpoint, an encoder without detector, a damaged, foreign or untrained detector.
     """
     folder = _detector_folder(Path(folder))
-    settings, digests = _read_record(folder)
-    for name, digest in digests.items():
+    record = read_record(folder)
+    settings = DetectorSettings(**record["settings"])
+    for name, digest in record["sha256"].items():
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder}: {name} is missing; copy the whole folder again")
         if _sha256(folder / name) != digest:
@@ -120,7 +123,7 @@ def load_detector(
                 "copy the whole folder again"
             )
     tokenizer = load_tokenizer(str(folder), settings.num_speakers)
-    config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    config = load_config(str(folder)).encoder
     if len(tokenizer) > config.vocab_size:  # fewer is usual: tables are padded to round sizes
         raise ValueError(
             f"{folder}: the tokenizer has {len(tokenizer)} tokens but the encoder only {config.vocab_size}; "
@@ -129,6 +132,47 @@ def load_detector(
     detector = Detector(backbone_from_config(config), settings.dropout, settings.pooling, settings.ngrams)
     _load_weights(detector, folder)
     return detector.to(device).eval(), tokenizer, settings
+
+
+def read_record(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """What a detector folder says about itself: its "settings", the "sha256" of its files, its test "figures".
+
+    The settings are those of `DetectorSettings`; the figures go level -> name -> value and are empty if it was not
+    tested. All of it is plain data, as in the file.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: not a detector, or an untrained one, or one of another version.
+    """
+    path = _detector_folder(Path(folder)) / SETTINGS_FILE
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        settings, digests, figures = dict(record["settings"]), dict(record["sha256"]), dict(record.get("figures", {}))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read; copy the whole folder again") from error
+    if "model.onnx" in digests:
+        raise ValueError(f"{folder} is a detector exported to ONNX; give the folder that it was exported from")
+    if settings.get("version") != VERSION:
+        raise ValueError(f"{path} is of version {settings.get('version')}; this electra_lab reads version {VERSION}")
+    expected = {field.name for field in fields(DetectorSettings)}
+    if settings.keys() != expected or not {WEIGHTS_FILE, "config.json"} <= digests.keys():
+        odd = ", ".join(sorted(settings.keys() ^ expected)) or "the hashes of the files"
+        raise ValueError(f"{path} is not complete or not of this electra_lab: {odd}")
+    if settings["steps"] < 1:
+        raise ValueError(f"{folder} holds an untrained detector (0 steps), whose scores mean nothing; train it first")
+    return {"settings": settings, "sha256": digests, "figures": figures}
+
+
+def write_record(folder: Path, settings: DetectorSettings, figures: Mapping[str, Mapping[str, object]]) -> None:
+    """detector.json: what `read_record` reads, with the SHA-256 of every file that is in the folder."""
+    digests = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    record = {"settings": asdict(settings), "sha256": digests, "figures": figures}
+    (folder / SETTINGS_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def is_demo(settings: DetectorSettings) -> bool:
+    """Whether a detector was trained on the made-up conversations, so that its scores show how things work, no more."""
+    return settings.trained_on == MADE_UP
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -145,6 +189,33 @@ def write_vocabulary(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     if [number for _, number in tokens] != list(range(len(tokens))):
         raise ValueError("the tokenizer's ids have gaps, so that line numbers of vocab.txt would not be its ids")
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token, _ in tokens), encoding="utf-8")
+
+
+@contextmanager
+def written_whole(folder: Path, ours: str = "config.json") -> Iterator[Path]:
+    """A sibling to write into; it takes the folder's place at the end, or vanishes when something fails.
+
+    Args:
+        folder: new, empty, or one that was written before.
+        ours: the file by which that is told.
+    """
+    if folder.exists() and not (folder / ours).is_file() and any(folder.iterdir()):
+        raise ValueError(f"{folder} holds other files; give a folder that is new, or one saved here before")
+    unfinished, replaced = folder.with_name(f".{folder.name}.unfinished"), folder.with_name(f".{folder.name}.replaced")
+    for leftover in (unfinished, replaced):  # of a process that was killed here
+        shutil.rmtree(leftover, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        for path in unfinished.iterdir():  # safetensors lets only the owner read its file, whatever the umask says
+            shutil.copymode(unfinished / "README.md", path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.rename(replaced)
+    unfinished.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _detector_folder(path: Path) -> Path:
@@ -165,23 +236,20 @@ def _detector_folder(path: Path) -> Path:
     raise FileNotFoundError(f"{path} has no {SETTINGS_FILE}, so it is not a detector; {instead}")
 
 
-def _read_record(folder: Path) -> tuple[DetectorSettings, dict[str, str]]:
-    path = folder / SETTINGS_FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        written, digests = dict(record["settings"]), dict(record["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} cannot be read; copy the whole folder again") from error
-    if written.get("version") != VERSION:
-        raise ValueError(f"{path} is of version {written.get('version')}; this electra_lab reads version {VERSION}")
-    expected = {field.name for field in fields(DetectorSettings)}
-    if written.keys() != expected or not {WEIGHTS_FILE, "config.json"} <= digests.keys():
-        odd = ", ".join(sorted(written.keys() ^ expected)) or "the hashes of the files"
-        raise ValueError(f"{path} is not complete or not of this electra_lab: {odd}")
-    settings = DetectorSettings(**written)
-    if settings.steps < 1:
-        raise ValueError(f"{folder} holds an untrained detector (0 steps), whose scores mean nothing; train it first")
-    return settings, digests
+def _config(detector: Detector, tokenizer: PreTrainedTokenizerFast, settings: DetectorSettings) -> DetectorConfig:
+    """What transformers' auto classes read, and `load_detector` the encoder's part of."""
+    encoder = detector.backbone.encoder.config.to_dict()
+    return DetectorConfig(
+        encoder={name: value for name, value in encoder.items() if name != "_name_or_path"},  # of this machine
+        dropout=settings.dropout,
+        pooling=settings.pooling,
+        ngrams=settings.ngrams,
+        context=settings.context,
+        message_token_id=tokenizer.get_vocab()[MESSAGE_TOKEN],
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        architectures=["DetectorForSequenceClassification"],
+    )
 
 
 def _load_weights(detector: Detector, folder: Path) -> None:
@@ -195,25 +263,3 @@ def _load_weights(detector: Detector, folder: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _written_whole(folder: Path) -> Iterator[Path]:
-    """A sibling to write into; it takes the folder's place at the end, or vanishes when something fails."""
-    if folder.exists() and not (folder / "config.json").is_file() and any(folder.iterdir()):
-        raise ValueError(f"{folder} holds other files; give a folder that is new, or one saved here before")
-    unfinished, replaced = folder.with_name(f".{folder.name}.unfinished"), folder.with_name(f".{folder.name}.replaced")
-    for leftover in (unfinished, replaced):  # of a process that was killed here
-        shutil.rmtree(leftover, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        for path in unfinished.iterdir():  # safetensors lets only the owner read its file, whatever the umask says
-            shutil.copymode(unfinished / "README.md", path)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    if folder.exists():
-        folder.rename(replaced)
-    unfinished.rename(folder)
-    shutil.rmtree(replaced, ignore_errors=True)

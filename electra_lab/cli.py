@@ -8,11 +8,14 @@ chosen by us, strategy and accelerator are words, so that a configuration cannot
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, get_loader, set_loader
 from lightning.pytorch import Trainer
+from yaml import AliasEvent, CollectionEndEvent, CollectionStartEvent, SafeLoader, YAMLError
+from yaml import parse as parse_yaml
 
-from electra_lab import dashboard, verbs
+from electra_lab import dashboard, evidence, export, runs, verbs
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.pretraining import PretrainingDataModule
 from electra_lab.tasks.detection import ConversationAnomalyDetection
@@ -70,10 +73,22 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
         raise UsageError(_sentence(parser, str(error))) from None
 
 
+def _plain_yaml(text: str) -> Any:
+    """YAML as the parser reads it, but no more than is written: nine lines of references can be a billion values."""
+    depth = 0
+    for event in parse_yaml(text, SafeLoader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if isinstance(event, AliasEvent) or depth > _DEEPEST:
+            raise YAMLError(f"references (& and *) and more than {_DEEPEST} levels are not read: write the values out")
+    return _LOAD_YAML(text)
+
+
 def _sentence(parser: ArgumentParser, message: str) -> str:
     """The parser's complaint on one line, with the nearest option where a name is not known."""
     names = list(vars(parser.get_defaults().as_flat()))
     text = " ".join(message.split())
+    if text.startswith("Unexpected config:"):  # what follows is the whole file, which may be somebody's chat
+        return "the file that --config names is no configuration: expected options, one a line, as in `seed: 42`"
     for word in text.replace('"', " ").replace("'", " ").replace("=", " ").split():
         name = word.strip(".,:").removeprefix("--").removesuffix("+")
         is_name = word.startswith("--") or name.split(".")[0] in ("model", "data", "trainer")
@@ -132,9 +147,34 @@ def _modify(parser: ArgumentParser) -> None:
     parser.add_function_arguments(verbs.modify)
 
 
+def _predict(parser: ArgumentParser) -> None:
+    parser.add_argument("paths", type=str, nargs="+", help="Files and folders of chat exports, or - for JSON Lines.")
+    parser.add_function_arguments(evidence.predict, skip={"paths", "output", "own_name", "redact"})
+    parser.add_argument("--output", type=str | None, help="A new folder; not for -.")
+    parser.add_argument("--self", type=str | None, help="The name of the device's owner, whom some exports call you.")
+    parser.add_argument("--redact", action="store_true", help="Leave out the names of people, rooms and files.")
+
+
+def _export(parser: ArgumentParser) -> None:
+    parser.add_function_arguments(export.export, skip={"onnx"})
+    parser.add_argument("--onnx", action="store_true", default=True, help="The form; there is no other yet.")
+
+
 def _dashboard(parser: ArgumentParser) -> None:
     parser.add_function_arguments(dashboard.dashboard, skip={"push"})
     parser.add_argument("--push", action="store_true", help="Save it as a new view of the project at wandb.")
+
+
+_DEEPEST = 20  # levels of a configuration
+_LOAD_YAML = get_loader("yaml")
+set_loader("yaml", _plain_yaml, (YAMLError,))
+
+
+def _run_predict(config: Namespace) -> None:
+    runs.log_to(None)
+    options = config.as_dict()
+    options["own_name"] = options.pop("self")
+    evidence.run(options)
 
 
 _GRAMMAR: dict[str, Callable[[ArgumentParser], None]] = {
@@ -143,6 +183,8 @@ _GRAMMAR: dict[str, Callable[[ArgumentParser], None]] = {
     "test": _test,
     "prepare": _prepare,
     "modify": _modify,
+    "predict": _predict,
+    "export": _export,
     "dashboard": _dashboard,
 }
 _RUN: dict[str, Callable[[Namespace, str], None]] = {
@@ -151,5 +193,7 @@ _RUN: dict[str, Callable[[Namespace, str], None]] = {
     "test": verbs.test,
     "prepare": verbs.prepare,
     "modify": lambda config, yaml: verbs.modify(**config),
+    "predict": lambda config, yaml: _run_predict(config),
+    "export": lambda config, yaml: export.export(**config),
     "dashboard": lambda config, yaml: dashboard.dashboard(**config),
 }

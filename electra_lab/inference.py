@@ -20,6 +20,7 @@ from electra_lab.data.encoding import ConversationEncoder, pack
 from electra_lab.decisions import Logits, band, conversation_rule, level_scores
 from electra_lab.models.detector import Detection, Detector
 
+PRECISIONS = ("fp32", "bf16")
 WINDOWS_AT_ONCE = 32  # of one forward pass; bounds the memory, changes no score
 
 
@@ -41,6 +42,7 @@ class MessagePrediction(NamedTuple):
     is_anomalous: bool
     attention: float  # share of the attention it gets, mean over its windows: where the model looked, not a reason
     band: str
+    is_truncated: bool  # too long to be read whole: its head and its tail were
 
 
 class ConversationPrediction(NamedTuple):
@@ -143,13 +145,29 @@ def predict_conversation(
     if tokenizer is not model.tokenizer and tokenizer.get_vocab() != model.tokenizer.get_vocab():
         raise ValueError("the tokenizer is not the one that belongs to this model; use both as they were loaded")
     conversation = Conversation("", tuple(_as_message(index, message) for index, message in enumerate(messages)))
+    return score(model.to(device).eval(), conversation)
+
+
+def score(model: TrainedDetector, conversation: Conversation, precision: str = "fp32") -> ConversationPrediction:
+    """Score a conversation of one message or more, its windows packed and by themselves.
+
+    So its scores are the same, to the bit on a CPU, whatever else is scored before and after it.
+
+    Args:
+        model: in evaluation mode, on the device where it is to compute.
+        conversation: labels are not looked at.
+        precision: "fp32", or "bf16" (autocast).
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    assert_precision(precision)
     encoder = model.encoder
+    device = next(model.parameters()).device
     texts = [message.text for message in conversation.messages]
-    message_ids = encoder.encode_texts(texts)
+    message_ids, is_truncated = encoder.encode_and_cap(texts)
     speakers = speaker_indices(conversation)
     bounds = encoder.windows(message_ids)
-
-    model = model.to(device).eval()
     window_logits: list[Tensor] = []
     owners: list[int] = []  # the message of each of the following two
     message_logits: list[Tensor] = []
@@ -163,7 +181,7 @@ def predict_conversation(
             conversations=[0] * len(part),
             texts=[text for start, end in part for text in texts[start:end]] if encoder.ngrams else (),
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             detection = model(_moved(batch, device))
         window_logits.append((detection.window_logits[:, 1] - detection.window_logits[:, 0]).cpu())
         message_logits.append(detection.message_logits.cpu())
@@ -173,17 +191,24 @@ def predict_conversation(
     logits = Logits(
         torch.cat(window_logits).double().numpy(),
         np.zeros(len(bounds), np.int64),
-        _mean_per_message(torch.cat(message_logits), index, len(messages)).numpy(),
+        _mean_per_message(torch.cat(message_logits), index, len(texts)).numpy(),
     )
     scores = level_scores(logits, model.settings.temperatures, model.rule)
-    attention = _mean_per_message(torch.cat(message_mass), index, len(messages))  # (M,)
-    return _decided(bounds, scores, attention.tolist(), model.settings)
+    attention = _mean_per_message(torch.cat(message_mass), index, len(texts))  # (M,)
+    return _decided(bounds, scores, attention.tolist(), is_truncated, model.settings)
+
+
+def assert_precision(precision: str) -> None:
+    """Refuse a precision that is none of PRECISIONS, with a ValueError."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
 
 
 def _decided(
     bounds: Sequence[tuple[int, int]],
     scores: Mapping[str, NDArray[np.float64]],
     attention: Sequence[float],
+    is_truncated: Sequence[bool],
     settings: DetectorSettings,
 ) -> ConversationPrediction:
     def decided(level: str) -> list[tuple[float, str]]:
@@ -199,8 +224,10 @@ def _decided(
             for (start, end), (score, found) in zip(bounds, decided("window"), strict=True)
         ],
         messages=[
-            MessagePrediction(index, score, found == "alert", share, found)
-            for index, ((score, found), share) in enumerate(zip(decided("message"), attention, strict=True))
+            MessagePrediction(index, score, found == "alert", share, found, cut)
+            for index, ((score, found), share, cut) in enumerate(
+                zip(decided("message"), attention, is_truncated, strict=True)
+            )
         ],
         band=found,
     )

@@ -255,7 +255,7 @@ def _save_detector(
         review_thresholds={level: values.review for level, values in task.calibration.items()},
         threshold_policy=config.model.threshold_policy,
         decision=config.model.decision,
-        trained_on="given conversations" if config.data.paths else "made-up conversations (embedded in electra_lab)",
+        trained_on="given conversations" if config.data.paths else bundle.MADE_UP,
         backbone=config.model.backbone,
         steps=steps,
     )

@@ -45,3 +45,22 @@ def koelectra_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.save_pretrained(folder)
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     return folder
+
+
+@pytest.fixture(scope="session")
+def detector_folder(koelectra_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector of two layers in the files that `finetune` leaves."""
+    from electra_lab.bundle import save_detector
+    from electra_lab.models.backbone import load_backbone
+    from electra_lab.models.detector import Detector
+    from electra_lab.tokenizer import load_tokenizer
+    from tests.detector_settings import SETTINGS
+
+    tokenizer = load_tokenizer(str(koelectra_folder), 2)
+    torch.manual_seed(3)
+    detector = Detector(load_backbone(str(koelectra_folder), len(tokenizer)))
+    for parameter in detector.parameters():  # larger than at the start, so that scores differ visibly
+        parameter.data.mul_(2.0)
+    folder = tmp_path_factory.mktemp("run") / "detector"
+    save_detector(detector, tokenizer, SETTINGS, folder)
+    return folder

@@ -18,9 +18,12 @@ from transformers import (
 )
 
 from electra_lab.bundle import (
+    MADE_UP,
     _sha256,
     export_pretrained,
+    is_demo,
     load_detector,
+    read_record,
     save_detector,
     write_vocabulary,
 )
@@ -38,6 +41,10 @@ SETTINGS = dataclasses.replace(
     review_thresholds={"window": 0.4, "message": 0.4, "conversation": 0.3},
     steps=7,
 )
+FIGURES: dict[str, dict[str, object]] = {
+    "window": {"f1": 0.75, "num": 1234, "auroc": 0.5, "interval": {"f1": None, "auroc": [0.25, 0.75]}},
+    "message": {"f1": None},
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +57,7 @@ def detector(koelectra_folder: Path) -> tuple[Detector, PreTrainedTokenizerFast]
 @pytest.fixture(scope="module")
 def saved(detector: tuple[Detector, PreTrainedTokenizerFast], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "detector"
-    window = {"f1": 0.75, "num": 1234, "auroc": 0.5, "interval": {"f1": None, "auroc": [0.25, 0.75]}}
-    save_detector(*detector, SETTINGS, folder, {"window": window, "message": {"f1": None}})
+    save_detector(*detector, SETTINGS, folder, FIGURES)
     return folder
 
 
@@ -152,6 +158,23 @@ def test_detector_comes_back_as_it_was(detector: tuple[Detector, PreTrainedToken
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+def test_record_says_what_the_detector_is_without_its_weights(
+    detector: tuple[Detector, PreTrainedTokenizerFast], saved: Path, tmp_path: Path
+) -> None:
+    record = read_record(saved)
+    assert record["settings"] == dataclasses.asdict(SETTINGS) and record["figures"] == FIGURES
+    assert record["sha256"]["model.safetensors"] == _sha256(saved / "model.safetensors")
+    save_detector(*detector, SETTINGS, tmp_path / "untested")
+    assert read_record(tmp_path / "untested")["figures"] == {}
+    with pytest.raises(FileNotFoundError, match="is not a detector; give the folder"):
+        read_record(saved.parent)
+
+
+@pytest.mark.parametrize(("trained_on", "demo"), [(MADE_UP, True), ("given conversations", False)])
+def test_demo_is_what_was_trained_on_made_up_conversations(trained_on: str, demo: bool) -> None:
+    assert is_demo(dataclasses.replace(SETTINGS, trained_on=trained_on)) == demo
+
+
 def test_detector_folder_holds_data_only(saved: Path) -> None:
     names = {path.name for path in saved.iterdir()}
     assert {"config.json", "detector.json", "model.safetensors", "tokenizer.json", "vocab.txt", "README.md"} <= names
@@ -160,7 +183,10 @@ def test_detector_folder_holds_data_only(saved: Path) -> None:
     assert "| f1 | 0.75 | n/a |" in card and "| num | 1,234 | n/a |" in card and "made-up conversations" in card
     assert "| auroc | 0.5 [0.25, 0.75] | n/a |" in card and "| temperatures: window | 1.5 |" in card
     config = json.loads((saved / "config.json").read_text())
-    assert not [name for name in config if "attn" in name or "path" in name]  # no switches, no machine's folders
+    assert config["encoder"]["model_type"] == "electra" and config["encoder"]["vocab_size"] == 4998
+    names = [*config, *config["encoder"]]
+    assert not [name for name in names if "attn" in name or "auto_map" in name]  # no switches, no code
+    assert "_name_or_path" not in config and not config["encoder"].get("_name_or_path")  # no machine's folders
 
 
 def test_saving_replaces_an_earlier_detector_and_nothing_else(
@@ -241,14 +267,15 @@ def test_untrained_and_foreign_records_are_refused(copied: Path) -> None:
     with pytest.raises(ValueError, match="version 99"):
         load_detector(copied)
     change_record(copied, version=1)  # had no temperatures: its scores would not be those of its thresholds
-    with pytest.raises(ValueError, match="version 1; this electra_lab reads version 3"):
+    with pytest.raises(ValueError, match="version 1; this electra_lab reads version 4"):
         load_detector(copied)
-    change_record(copied, version=3, colour="blue")
+    change_record(copied, version=4, colour="blue")
     with pytest.raises(ValueError, match=r"not complete.*colour"):
         load_detector(copied)
-    (copied / "detector.json").write_text("{")
-    with pytest.raises(ValueError, match=r"detector\.json cannot be read"):
-        load_detector(copied)
+    for broken in ("{", "[]", '{"settings": {}}', '{"settings": {}, "sha256": {}, "figures": 3}'):
+        (copied / "detector.json").write_text(broken)
+        with pytest.raises(ValueError, match=r"detector\.json cannot be read"):
+            load_detector(copied)
 
 
 def test_other_paths_get_a_sentence_that_names_the_folder(copied: Path, koelectra_folder: Path) -> None:

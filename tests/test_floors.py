@@ -36,7 +36,13 @@ FLOORS = {
     "evaluation": 3,
     "bundle": 3,
     "model_card": 3,
+    "snippets": 3,
+    "auto_classes": 3,
+    "export": 3,
     "inference": 3,
+    "serving": 3,
+    "results": 3,
+    "evidence": 3,
     "zero_shot": 3,
     "report": 3,
     "dashboard": 3,
@@ -50,10 +56,14 @@ STRANGERS = {("data", "models"), ("models", "data"), ("tasks", "data")}  # the s
 LIGHTNING = {"data.pretraining", "data.detection"}  # may import it below floor 2: the DataModules
 NO_TORCH = [
     *("data.conversation", "data.errors", "data.text", "data.windows", "data.splits", "data.formats"),
+    "data.exports",
     *("data.injection", "data.sources", "data.synthetic", "data.near_duplicates"),
 ]
 COMMAND_LINE = {"cli", "runs", "verbs"}  # nothing below knows that there is one
-ON_DEMAND = {"optuna", "wandb", "wandb_workspaces", "jsonargparse", "kiwipiepy", "sklearn", "datasets", "matplotlib"}
+ON_DEMAND = {
+    *("optuna", "wandb", "wandb_workspaces", "jsonargparse", "kiwipiepy", "sklearn", "datasets", "matplotlib"),
+    *("onnx", "onnxruntime", "onnxscript"),
+}
 FORBIDDEN = {
     "weights_only=False": r"weights_only\s*=\s*False",
     "pickle": r"\bpickle\.loads?\(|^\s*(import|from) pickle\b",

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from electra_lab import Config, Message, load_model_for_inference, predict_conversation
-from electra_lab.bundle import save_detector
 from electra_lab.calibration import Calibration
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.encoding import ConversationEncoder
@@ -21,8 +20,6 @@ from electra_lab.data.labelled_windows import LabelledWindows
 from electra_lab.data.order import in_order
 from electra_lab.decisions import LEVELS
 from electra_lab.inference import ConversationPrediction, MessagePrediction, TrainedDetector, WindowPrediction
-from electra_lab.models.backbone import load_backbone
-from electra_lab.models.detector import Detector
 from electra_lab.tasks.detection import ConversationAnomalyDetection
 from electra_lab.tokenizer import load_tokenizer
 from tests.detector_settings import SETTINGS
@@ -32,20 +29,8 @@ WORDS = ["안녕", "오늘", "뭐해", "집에", "있어", "커피", "마실래"
 
 
 @pytest.fixture(scope="module")
-def folder(koelectra_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tokenizer = load_tokenizer(str(koelectra_folder), 2)
-    torch.manual_seed(3)
-    detector = Detector(load_backbone(str(koelectra_folder), len(tokenizer)))
-    for parameter in detector.parameters():  # larger than at the start, so that scores differ visibly
-        parameter.data.mul_(2.0)
-    folder = tmp_path_factory.mktemp("run") / "detector"
-    save_detector(detector, tokenizer, SETTINGS, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def loaded(folder: Path) -> Loaded:
-    return load_model_for_inference(folder)
+def loaded(detector_folder: Path) -> Loaded:
+    return load_model_for_inference(detector_folder)
 
 
 def texts(count: int, seed: int = 0) -> list[str]:
@@ -53,9 +38,9 @@ def texts(count: int, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(WORDS, rng.integers(1, 6))) for _ in range(count)]
 
 
-def test_snippet_of_the_original_readme(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_snippet_of_the_original_readme(detector_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """There three messages gave an empty list."""
-    model, tokenizer = load_model_for_inference(str(folder), Config)
+    model, tokenizer = load_model_for_inference(str(detector_folder), Config)
     predictions = predict_conversation(model, tokenizer, ["안녕", "지금 어디야?", "집이야"], Config.DEVICE)
     print(predictions)
     shown = capsys.readouterr().out.splitlines()
@@ -186,7 +171,7 @@ def test_attention_is_that_of_the_pooling(loaded: Loaded) -> None:
     assert [message.attention for message in found.messages] == pytest.approx(expected, abs=1e-6)
 
 
-def test_nothing_is_sent_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sent_anywhere(detector_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Earlier work uploaded conversations to services."""
 
     def refused(*anything: object, **more: object) -> None:
@@ -194,7 +179,7 @@ def test_nothing_is_sent_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     for name in ("socket", "create_connection", "getaddrinfo"):
         monkeypatch.setattr(socket, name, refused)
-    model, tokenizer = load_model_for_inference(folder)
+    model, tokenizer = load_model_for_inference(detector_folder)
     assert len(predict_conversation(model, tokenizer, texts(13)).messages) == 13
 
 
@@ -219,15 +204,25 @@ def test_tokenizer_of_another_model_is_refused(loaded: Loaded, koelectra_folder:
 
 
 def test_result_is_plain_data() -> None:
-    messages = [MessagePrediction(0, 0.2, False, 0.1, "review"), MessagePrediction(1, 0.9, True, 0.6, "alert")]
+    messages = [
+        MessagePrediction(0, 0.2, False, 0.1, "review", False),
+        MessagePrediction(1, 0.9, True, 0.6, "alert", True),
+    ]
     prediction = ConversationPrediction(0.7, True, [WindowPrediction(0, 2, 0.1, False, "clear")], messages, "alert")
     assert json.loads(json.dumps(prediction.as_dict())) == {
         "score": 0.7,
         "is_anomalous": True,
         "windows": [{"start": 0, "end": 2, "score": 0.1, "is_anomalous": False, "band": "clear"}],
         "messages": [
-            {"index": 0, "score": 0.2, "is_anomalous": False, "attention": 0.1, "band": "review"},
-            {"index": 1, "score": 0.9, "is_anomalous": True, "attention": 0.6, "band": "alert"},
+            {
+                "index": 0,
+                "score": 0.2,
+                "is_anomalous": False,
+                "attention": 0.1,
+                "band": "review",
+                "is_truncated": False,
+            },
+            {"index": 1, "score": 0.9, "is_anomalous": True, "attention": 0.6, "band": "alert", "is_truncated": True},
         ],
         "band": "alert",
     }
@@ -240,8 +235,8 @@ def test_result_is_plain_data() -> None:
 
 
 @pytest.mark.gpu
-def test_gpu_gives_the_scores_of_the_cpu(folder: Path) -> None:
-    model, tokenizer = load_model_for_inference(folder)
+def test_gpu_gives_the_scores_of_the_cpu(detector_folder: Path) -> None:
+    model, tokenizer = load_model_for_inference(detector_folder)
     expected = predict_conversation(model, tokenizer, texts(30))
     found = predict_conversation(model, tokenizer, texts(30), "cuda")
     assert found.score == pytest.approx(expected.score, abs=1e-3)

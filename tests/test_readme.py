@@ -28,10 +28,17 @@ def test_every_option_is_understood():
         assert option in known or option.startswith("--model.sizes."), option
 
 
+def test_every_option_of_predict_is_understood():
+    section = README.split("## Chat exports")[1].split("\n## ")[0]
+    options = set(re.findall(r"--[a-z_]+", section))
+    known = {f"--{name}" for name in vars(build_parser("predict").get_defaults())}
+    assert {"--self", "--redact", "--columns", "--output"} <= options <= known
+
+
 def test_every_name_and_file_exists():
     imported = re.findall(r"from electra_lab import (.+)", README)
     names = {name.strip() for line in imported for name in line.strip("`|. ").split(",")} - {"..", ""}
-    assert len(names) == 5 and all(hasattr(electra_lab, name) for name in names)
+    assert len(names) == 6 and all(hasattr(electra_lab, name) for name in names)
     files = re.findall(r"experiments/[\w+-]+\.(?:yaml|py|png|md)", README)
     assert all((ROOT / file).is_file() for file in [*files, "LICENSE", "constraints.txt"])
     named = re.findall(r"^\| `([\w+-]+\.(?:yaml|py))`", EXPERIMENTS, re.MULTILINE)
@@ -40,6 +47,6 @@ def test_every_name_and_file_exists():
 
 def test_its_python_is_python():
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         compile(block, "README.md", "exec")

@@ -1,5 +1,7 @@
 """The benchmark compares equals: the reference step has our losses, and both run on the same batches."""
 
+import json
+
 import pytest
 import torch
 
@@ -109,3 +111,15 @@ def test_what_resuming_costs_is_a_table_of_every_part(tmp_path):
     *parts, together = (float(row[1]) for row in rows[:5])
     assert 0 < together == pytest.approx(sum(parts), abs=0.03)
     assert float(rows[4][2][:-1]) == pytest.approx(100 * together / float(rows[5][1]), abs=0.1)
+
+
+def test_every_stage_of_a_prediction_is_timed(tmp_path, koelectra_folder):
+    sizes = [12, 3]
+    lines = [json.dumps({"id": str(size), "messages": ["안녕"] * size}) for size in sizes]
+    (tmp_path / "chats.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    given = ["--paths", str(tmp_path / "chats.jsonl"), "--tokenizer", str(koelectra_folder), "--preset", "tiny"]
+    heading, _, *table = speed.main(["prediction", *given, "--rounds", "2"]).splitlines()
+    assert heading.startswith("2 conversations, 15 messages, 3 windows, tiny, fp32, 1 threads; ours is ")
+    rows = {cells[1].strip(): float(cells[2].split()[0]) for cells in (line.split("|") for line in table[2:])}
+    read, score, write, reference, together = rows.values()
+    assert together == pytest.approx(read + score + write, abs=0.1) and reference > score

@@ -47,7 +47,8 @@ class Detector(nn.Module):
     def forward(self, batch: ConversationBatch) -> Detection:
         """Scores of every window and message of the batch."""
         hidden = self.backbone(batch.input_ids, batch.position_ids, batch.cu_seq_lens, batch.max_length)  # (T, hidden)
-        num_messages = len(batch.window_of_message)
+        # never len(): an exported network counts when it runs
+        num_messages, num_windows = batch.window_of_message.shape[0], batch.window_labels.shape[0]
         states = _mean_per_message(hidden.float(), batch.message_of_token, num_messages)
         dtype = self.message_head.weight.dtype  # half where the whole detector is (bf16-true); the sums are float32
         parts = self.message_head(states.to(dtype)).float().T  # (1, M)
@@ -57,10 +58,10 @@ class Detector(nn.Module):
         if isinstance(self.pooling, NoisyOr):
             # while they learn, neither leans on what the other knows: one that is right leaves the other no error
             deciding = parts[0] if self.training else message_logits
-            logits, share = self.pooling(deciding, batch.window_of_message, len(batch.window_labels))
+            logits, share = self.pooling(deciding, batch.window_of_message, num_windows)
             attention = _spread(share, batch.message_of_token)
         else:
-            pooled, attention = self.pooling(hidden, batch.window_of_token, len(batch.window_labels))
+            pooled, attention = self.pooling(hidden, batch.window_of_token, num_windows)
             logits = self.head(pooled.to(dtype)).float()
         return Detection(
             window_logits=logits,
@@ -98,6 +99,6 @@ def _mean_per_message(values: Tensor, message_of_token: Tensor, num_messages: in
 
 def _spread(shares: Tensor, message_of_token: Tensor) -> Tensor:
     """Each message's share (M,) evenly over its tokens (T,); tokens of no message get none."""
-    num_tokens = _sum_per_message(torch.ones_like(message_of_token), message_of_token, len(shares))
+    num_tokens = _sum_per_message(torch.ones_like(message_of_token), message_of_token, shares.shape[0])
     each = torch.cat([shares / num_tokens.clamp(min=1), shares.new_zeros(1)])  # -1 reads the last
     return each[message_of_token]

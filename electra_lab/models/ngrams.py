@@ -24,5 +24,5 @@ class NgramScores(nn.Module):
     def forward(self, batch: ConversationBatch) -> Tensor:
         """Logits (M,) of the messages, float32; 0 before anything is learned."""
         values = self.weight[batch.ngram_ids].float() * batch.ngram_weights  # (G,)
-        alone = self.bias.float().expand(len(batch.window_of_message))  # (M,)
+        alone = self.bias.float().expand(batch.window_of_message.shape[0])  # (M,)
         return alone.index_add(0, batch.message_of_ngram, values)

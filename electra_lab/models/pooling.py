@@ -80,8 +80,9 @@ class FirstToken(nn.Module):
 
     def forward(self, hidden_states: Tensor, window_of_token: Tensor, num_windows: int) -> tuple[Tensor, Tensor]:
         """States (W, hidden) of the first tokens, and attention (T,) that is 1 on them; both float32."""
-        first = torch.searchsorted(window_of_token, torch.arange(num_windows, device=window_of_token.device))
-        attention = hidden_states.new_zeros(len(hidden_states), dtype=torch.float32).index_fill(0, first, 1.0)
+        places = torch.arange(window_of_token.shape[0], device=window_of_token.device)
+        first = places.new_zeros(num_windows).scatter_reduce(0, window_of_token, places, "amin", include_self=False)
+        attention = torch.zeros_like(places, dtype=torch.float32).index_fill(0, first, 1.0)
         return hidden_states[first].float(), attention
 
 
