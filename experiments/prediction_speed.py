@@ -17,6 +17,7 @@ import torch
 
 from electra_lab.bundle import MADE_UP, DetectorSettings
 from electra_lab.data.conversation import Conversation, speaker_indices
+from electra_lab.data.encoding import EncodedWindow
 from electra_lab.data.exports import read_files
 from electra_lab.data.exports.chat import Chat, Options
 from electra_lab.decisions import LEVELS
@@ -51,14 +52,15 @@ def measure(options: argparse.Namespace) -> str:
     chats = [chat for reading in readings for chat in reading.chats]
     predictions = [prediction for _, prediction in scored(model, _pairs(chats), [device], options.precision)]
     num_messages = sum(len(chat.messages) for chat in chats)
-    num_windows = sum(len(prediction.windows) for prediction in predictions if prediction is not None)
+    windows = _windows(model, chats)
+    num_tokens = sum(len(window.input_ids) for window in windows) / len(windows)
 
     with tempfile.TemporaryDirectory() as folder:
         stages: dict[str, Callable[[], object]] = {
             "read": lambda: list(read_files(options.paths, Options())),
             "score": lambda: list(scored(model, _pairs(chats), [device], options.precision)),
             "write the results": lambda: _write(Path(folder), chats, predictions),
-            f"reference: padded to {LENGTH}, {AT_ONCE} windows at once": _padded(model, chats, options.precision),
+            f"reference: padded to {LENGTH}, {AT_ONCE} windows at once": _padded(model, windows, options.precision),
         }
         rounds = [[seconds_of(stage, device) for stage in stages.values()] for _ in range(options.rounds)]
     *ours, reference = zip(*rounds, strict=True)
@@ -69,8 +71,9 @@ def measure(options: argparse.Namespace) -> str:
         for name, seconds in zip([*stages, "ours together"], [*ours, reference, together], strict=True)
     ]
     heading = (
-        f"{len(chats)} conversations, {num_messages} messages, {num_windows} windows, {options.preset}, "
-        f"{options.precision}, {torch.get_num_threads()} threads; ours is {spread(times, '.2f')} times the reference\n"
+        f"{len(chats)} conversations, {num_messages} messages, {len(windows)} windows of {num_tokens:.0f} tokens, "
+        f"{options.preset}, {options.precision}, {torch.get_num_threads()} threads; "
+        f"ours is {spread(times, '.2f')} times the reference\n"
     )
     return f"{heading}\n{markdown(('stage', 'seconds', 'messages/s'), rows)}"
 
@@ -111,14 +114,18 @@ def _write(folder: Path, chats: list[Chat], predictions: list[ConversationPredic
             file.write(json.dumps(result(chat, prediction), ensure_ascii=False) + "\n")
 
 
-def _padded(model: TrainedDetector, chats: list[Chat], precision: str) -> Callable[[], object]:
-    """All windows of all conversations, as earlier work had them."""
+def _windows(model: TrainedDetector, chats: list[Chat]) -> list[EncodedWindow]:
     windows = []
     for _, conversation in _pairs(chats):
         ids = model.encoder.encode_texts([message.text for message in conversation.messages])
         speakers = speaker_indices(conversation)
         bounds = model.encoder.windows(ids)
         windows += [model.encoder.encode_window(ids[start:end], speakers[start:end]) for start, end in bounds]
+    return windows
+
+
+def _padded(model: TrainedDetector, windows: list[EncodedWindow], precision: str) -> Callable[[], object]:
+    """All windows of all conversations, as earlier work had them."""
     device = next(model.parameters()).device
     batches = [batch_of(windows[first : first + AT_ONCE], device) for first in range(0, len(windows), AT_ONCE)]
 

@@ -119,7 +119,8 @@ def test_every_stage_of_a_prediction_is_timed(tmp_path, koelectra_folder):
     (tmp_path / "chats.jsonl").write_text("\n".join(lines), encoding="utf-8")
     given = ["--paths", str(tmp_path / "chats.jsonl"), "--tokenizer", str(koelectra_folder), "--preset", "tiny"]
     heading, _, *table = speed.main(["prediction", *given, "--rounds", "2"]).splitlines()
-    assert heading.startswith("2 conversations, 15 messages, 3 windows, tiny, fp32, 1 threads; ours is ")
+    assert heading.startswith("2 conversations, 15 messages, 3 windows of ")
+    assert " tokens, tiny, fp32, 1 threads; ours is " in heading
     rows = {cells[1].strip(): float(cells[2].split()[0]) for cells in (line.split("|") for line in table[2:])}
     read, score, write, reference, together = rows.values()
     assert together == pytest.approx(read + score + write, abs=0.1) and reference > score
