@@ -26,7 +26,7 @@ PATHS = $(foreach path,$(DATA),--data.paths+ '$(path)')
 # what make pretrain leaves by default, so that its absence is said
 ENCODER = $(or $(BACKBONE),runs/pretrain/tiny/discriminator)
 
-.PHONY: help install pretrain finetune sweep benchmark ablate test test-all check lint types clean
+.PHONY: help install pretrain finetune sweep benchmark ablate compare test test-all check lint types clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
@@ -55,6 +55,9 @@ benchmark: install  ## Detectors and baselines on injected conversations: BACKBO
 
 ablate: install  ## The same with one thing changed at a time (experiments/ablation.yaml)
 	$(BIN)/python -m experiments.benchmark --rows experiments/ablation.yaml --backbone '$(ENCODER)' --output runs/$(call RUN_NAME,ablation) $(ARGS)
+
+compare: install  ## Encoders beside each other (experiments/comparison.yaml): SPECIFICATION=...
+	$(BIN)/python -m experiments.table '$(or $(SPECIFICATION),experiments/comparison.yaml)' --output runs/tables/$(call RUN_NAME,comparison) $(ARGS)
 
 test: install  ## The fast tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

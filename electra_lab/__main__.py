@@ -18,7 +18,10 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; returns the exit code: 0, 1 after a mistake in the input, 2 after one on the command line."""
+    """Run a verb; returns the exit code.
+
+    0, 1 after a mistake in the input, 2 after one on the command line, 130 after Ctrl-C.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -39,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"electra-lab {verb}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"electra-lab {verb}: interrupted", file=sys.stderr)
+        return 130  # as shells say it
     return 0
 
 

@@ -199,22 +199,29 @@ def written_whole(folder: Path, ours: str = "config.json") -> Iterator[Path]:
         folder: new, empty, or one that was written before.
         ours: the file by which that is told.
     """
-    if folder.exists() and not (folder / ours).is_file() and any(folder.iterdir()):
+    folder = folder.resolve()  # of a link, the target is replaced
+    if folder == Path.cwd():  # whoever is in it would go on in the replaced one
+        raise ValueError(f"{folder} is the current folder; give a new one")
+    is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if is_taken and not (folder / ours).is_file():
         raise ValueError(f"{folder} holds other files; give a folder that is new, or one saved here before")
     unfinished, replaced = folder.with_name(f".{folder.name}.unfinished"), folder.with_name(f".{folder.name}.replaced")
     for leftover in (unfinished, replaced):  # of a process that was killed here
         shutil.rmtree(leftover, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    try:
+        unfinished.mkdir(parents=True)
+    except OSError as error:
+        raise OSError(f"{folder}: no folder can be made there: {error.strerror}") from error
     try:
         yield unfinished
-        for path in unfinished.iterdir():  # safetensors lets only the owner read its file, whatever the umask says
-            shutil.copymode(unfinished / "README.md", path)
+        for path in unfinished.glob("*.safetensors"):  # which only the owner could read, whatever the umask says
+            path.chmod(unfinished.stat().st_mode & 0o666)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    if folder.exists():
+    if is_taken:
         folder.rename(replaced)
-    unfinished.rename(folder)
+    unfinished.rename(folder)  # over an empty one; what somebody has put there in the meantime is not lost
     shutil.rmtree(replaced, ignore_errors=True)
 
 

@@ -156,8 +156,8 @@ def _predict(parser: ArgumentParser) -> None:
 
 
 def _export(parser: ArgumentParser) -> None:
-    parser.add_function_arguments(export.export, skip={"onnx"})
-    parser.add_argument("--onnx", action="store_true", default=True, help="The form; there is no other yet.")
+    parser.add_function_arguments(export.export)
+    parser.add_argument("--onnx", action="store_true", help="The form; there is no other yet, so it may be left out.")
 
 
 def _dashboard(parser: ArgumentParser) -> None:
@@ -165,16 +165,16 @@ def _dashboard(parser: ArgumentParser) -> None:
     parser.add_argument("--push", action="store_true", help="Save it as a new view of the project at wandb.")
 
 
-_DEEPEST = 20  # levels of a configuration
-_LOAD_YAML = get_loader("yaml")
-set_loader("yaml", _plain_yaml, (YAMLError,))
-
-
 def _run_predict(config: Namespace) -> None:
     runs.log_to(None)
     options = config.as_dict()
     options["own_name"] = options.pop("self")
     evidence.run(options)
+
+
+_DEEPEST = 20  # levels of a configuration
+_LOAD_YAML = get_loader("yaml")
+set_loader("yaml", _plain_yaml, (YAMLError,))
 
 
 _GRAMMAR: dict[str, Callable[[ArgumentParser], None]] = {
@@ -194,6 +194,6 @@ _RUN: dict[str, Callable[[Namespace, str], None]] = {
     "prepare": verbs.prepare,
     "modify": lambda config, yaml: verbs.modify(**config),
     "predict": lambda config, yaml: _run_predict(config),
-    "export": lambda config, yaml: export.export(**config),
+    "export": lambda config, yaml: export.export(config.model, config.output),
     "dashboard": lambda config, yaml: dashboard.dashboard(**config),
 }

@@ -7,12 +7,10 @@ Every file is read and every conversation scored by itself, one at a time. `resu
 import json
 import logging
 import platform
-import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -22,7 +20,7 @@ from typing import Any, BinaryIO, TextIO
 from electra_lab import bundle
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.documents import as_list
-from electra_lab.data.errors import IngestError
+from electra_lab.data.errors import IngestError, visible
 from electra_lab.data.exports import UNKNOWN, UNREAD, Input, Reading, corpora, read_files
 from electra_lab.data.exports.chat import KINDS, Chat, Options
 from electra_lab.data.exports.redaction import Redaction
@@ -38,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0  # of progress
 EXIT_UNREAD = 3  # all is written, but some of the input could not be read
+_OF_LINES = {"paths", "model", "device", "precision"}  # options that count where standard input is scored
 
 
 def predict(
@@ -83,20 +82,20 @@ def predict(
         ValueError: a damaged or untrained detector, an unknown device, precision or format.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    folder = Path(output)
+    folder, paths = Path(output), as_list(paths) or []
+    _assert_new(folder, paths)
     devices = devices_named(device)
     assert_precision(precision)
     terms = () if lexicon is None else read_senses(lexicon)
     detector, _ = load_model_for_inference(model)
     options = Options(format, own_name, day_first, tuple((columns or {}).items()))
-    paths = as_list(paths) or []
-    redaction = Redaction() if redact else None
+    redaction = Redaction(own_name) if redact else None
     inputs: list[Input] = []
     counts: Counter[str] = Counter()
     bands: Counter[str] = Counter()
-    with _new_folder(folder, paths) as unfinished:
+    with bundle.written_whole(folder) as unfinished:
         with (unfinished / RESULTS).open("w", encoding="utf-8", newline="\n") as file:
-            chats = _chats(read_files(paths, options), inputs)
+            chats = _chats(read_files(paths, options), inputs, redaction)
             for chat, prediction in scored(detector, chats, devices, precision):
                 line = result(chat if redaction is None else redaction.chat(chat), prediction, terms)
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -140,10 +139,11 @@ def run(options: dict[str, Any]) -> None:
         options: of `predict`; the output may be None for `-`.
 
     Raises:
-        ValueError: no output folder for what is not standard input.
-        SystemExit: with UNREAD.
+        ValueError: no output folder for what is not standard input, or an option that has no effect on that.
+        SystemExit: with EXIT_UNREAD, what could be read is written.
     """
     if options["paths"] == ["-"]:
+        _assert_only_scores(options)
         unread = predict_lines(options["model"], sys.stdin.buffer, sys.stdout, options["device"], options["precision"])
     elif options["output"] is None:
         raise ValueError("give --output, a new folder for the report")
@@ -196,7 +196,16 @@ def predict_lines(model: str, source: BinaryIO, sink: TextIO, device: str = "aut
     return unread
 
 
-def _chats(readings: Iterator[Reading], inputs: list[Input]) -> Iterator[tuple[Chat, Conversation]]:
+def _assert_only_scores(options: dict[str, Any]) -> None:
+    """Names that were to be hidden, above all, must not come out because nobody looked at the option."""
+    given = [name for name, value in options.items() if value not in (None, False, {}) and name not in _OF_LINES]
+    if given:
+        raise ValueError(f"standard input is scored as it is, without {', '.join(given)}; put it into a .jsonl file")
+
+
+def _chats(
+    readings: Iterator[Reading], inputs: list[Input], redaction: Redaction | None
+) -> Iterator[tuple[Chat, Conversation]]:
     """What is to be scored; notes every file, and tells how far it is."""
     num_messages, began = 0, time.monotonic()
     told = began
@@ -204,8 +213,9 @@ def _chats(readings: Iterator[Reading], inputs: list[Input]) -> Iterator[tuple[C
         inputs.extend(reading.inputs)
         for found in reading.inputs:
             if found.problem is not None:
-                name = "" if found.problem.startswith(found.name) else f"{found.name}: "
-                _log.warning("%s%s", name, found.problem)
+                shown = _shown(found, redaction)
+                name = "" if _begins_with_name(found) else f"{shown['path']}: "
+                _log.warning("%s", visible(f"{name}{shown['problem']}"))
         for chat in reading.chats:
             yield chat, judged(chat)
             num_messages += len(chat.messages)
@@ -218,35 +228,29 @@ def _chats(readings: Iterator[Reading], inputs: list[Input]) -> Iterator[tuple[C
 def _shown(found: Input, redaction: Redaction | None) -> dict[str, Any]:
     """A line of the manifest."""
     name = found.name if redaction is None else redaction.file(found.name)
+    problem = found.problem
+    if problem is not None and _begins_with_name(found):
+        problem = name + problem.removeprefix(found.name)
     return {
         "path": name,
         "sha256": found.sha256,
         "bytes": found.size,
         "format": found.format,
         "status": found.status,
-        "problem": None if found.problem is None else found.problem.replace(found.name, name),
+        "problem": problem,
         "conversations": found.conversations,
     }
 
 
-@contextmanager
-def _new_folder(folder: Path, paths: Sequence[str]) -> Iterator[Path]:
-    """A sibling to write into, which becomes the folder at the end or vanishes when something fails."""
+def _begins_with_name(found: Input) -> bool:
+    return found.problem is not None and found.problem.startswith(f"{found.name}:")
+
+
+def _assert_new(folder: Path, paths: Sequence[str]) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} is not empty; give --output a new folder")
     if inside := [path for path in paths if folder.resolve().is_relative_to(Path(path).resolve())]:
         raise ValueError(f"--output {folder} is inside {inside[0]}, which is to be read; give a folder elsewhere")
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed here
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    if folder.exists():
-        folder.rmdir()
-    unfinished.rename(folder)
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from electra_lab.batches import ConversationBatch
 from electra_lab.bundle import read_record, save_tokenizer, write_record, written_whole
-from electra_lab.data.encoding import ConversationEncoder, pack
+from electra_lab.data.encoding import ConversationEncoder, pack_unlabelled
 from electra_lab.data.synthetic import conversations
 from electra_lab.inference import load_model_for_inference
 from electra_lab.model_card import onnx_card, write_card
@@ -36,7 +36,7 @@ _AXES = {
 }
 
 
-def export(model: str, output: str, onnx: bool = True) -> None:
+def export(model: str, output: str) -> None:
     """Write a detector as ONNX: rows of tokens in, the logits of windows and messages out.
 
     Inputs, int64 unless said otherwise: `input_ids` and `attention_mask` (rows, length), a window a row. A detector
@@ -48,7 +48,6 @@ def export(model: str, output: str, onnx: bool = True) -> None:
     Args:
         model: The detector: a folder that `finetune` has left.
         output: A new folder, or one that was exported to before.
-        onnx: The form; there is no other yet, so that it may be left out.
 
     Raises:
         ValueError: a package is missing, torch cannot write this encoder, or what it has written computes something
@@ -123,14 +122,7 @@ def _windows(encoder: ConversationEncoder, num_messages: int) -> ConversationBat
     )
     texts = list(islice(made_up, num_messages))
     ids = encoder.encode_texts(texts)
-    bounds = encoder.windows(ids)
-    return pack(
-        [encoder.encode_window(ids[start:end], range(end - start)) for start, end in bounds],
-        message_labels=[[-1] * (end - start) for start, end in bounds],
-        message_ids=[range(start, end) for start, end in bounds],
-        conversations=[0] * len(bounds),
-        texts=[text for start, end in bounds for text in texts[start:end]] if encoder.ngrams else (),
-    )
+    return pack_unlabelled(encoder, texts, ids, [index % 2 for index in range(num_messages)], encoder.windows(ids))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from electra_lab.batches import ConversationBatch
 from electra_lab.bundle import DetectorSettings, load_detector
 from electra_lab.data.conversation import Conversation, Message, speaker_indices
-from electra_lab.data.encoding import ConversationEncoder, pack
+from electra_lab.data.encoding import ConversationEncoder, pack_unlabelled
 from electra_lab.decisions import Logits, band, conversation_rule, level_scores
 from electra_lab.models.detector import Detection, Detector
 
@@ -174,13 +174,7 @@ def score(model: TrainedDetector, conversation: Conversation, precision: str = "
     message_mass: list[Tensor] = []
     for first in range(0, len(bounds), WINDOWS_AT_ONCE):
         part = bounds[first : first + WINDOWS_AT_ONCE]
-        batch = pack(
-            [encoder.encode_window(message_ids[start:end], speakers[start:end]) for start, end in part],
-            message_labels=[[-1] * (end - start) for start, end in part],
-            message_ids=[range(start, end) for start, end in part],
-            conversations=[0] * len(part),
-            texts=[text for start, end in part for text in texts[start:end]] if encoder.ngrams else (),
-        )
+        batch = pack_unlabelled(encoder, texts, message_ids, speakers, part)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             detection = model(_moved(batch, device))
         window_logits.append((detection.window_logits[:, 1] - detection.window_logits[:, 0]).cpu())

@@ -55,11 +55,13 @@ def pretrained_card(part: str, model_class: str, training: Mapping[str, object])
         f"# ELECTRA {part}",
         f"Pretrained by replaced-token detection with electra_lab. This network {task}"
         + ("; it is the one to fine-tune." if part == "discriminator" else "; fine-tune the discriminator, not this."),
-        "```python\n"
-        f"from transformers import AutoTokenizer, {model_class}\n\n"
-        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")\n'
-        f'model = {model_class}.from_pretrained("FOLDER")\n'
-        "```",
+        code(
+            "python",
+            f"from transformers import AutoTokenizer, {model_class}",
+            "",
+            'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+            f'model = {model_class}.from_pretrained("FOLDER")',
+        ),
         "## Training",
         _table(("", ""), _rows(training)),
         "Reference: Clark et al., [ELECTRA](https://openreview.net/forum?id=r1xMH1BtvB), ICLR 2020.",

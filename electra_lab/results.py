@@ -33,7 +33,7 @@ def result(chat: Chat, prediction: ConversationPrediction | None, terms: Sequenc
     """
     messages = chat.messages
     with_text = [index for index, entry in enumerate(messages) if entry.text.strip()]
-    times = [entry.time for entry in messages if entry.time is not None]
+    times = [entry.time for entry in messages if entry.time is not None and not entry.time.startswith("T")]
     counts = chat.counts()
     if chat.format not in LINE_FORMATS:  # the lines of a record are its file's layout
         counts["continuation"] = 0
@@ -46,8 +46,8 @@ def result(chat: Chat, prediction: ConversationPrediction | None, terms: Sequenc
         "status": "empty" if prediction is None else "scored",
         "score": None if prediction is None else prediction.score,
         "band": None if prediction is None else prediction.band,
-        "first_time": times[0] if times else None,
-        "last_time": times[-1] if times else None,
+        "first_time": min(times, default=None),  # a file may have the newest first
+        "last_time": max(times, default=None),
         "speakers": list(dict.fromkeys(entry.speaker for entry in messages if entry.speaker is not None)),
         "counts": {**counts, "truncated": truncated},
         "windows": [

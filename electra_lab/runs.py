@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 import sys
 import time
 import warnings
@@ -197,12 +198,22 @@ def facts(task: LightningModule, trainer: Trainer, seconds: float) -> dict[str, 
         "steps": trainer.global_step,
         "epochs": trainer.current_epoch,
         "seconds": round(seconds, 1),
+        "seconds_an_epoch": round(seconds / max(1, trainer.current_epoch), 1),
+        "peak_memory_gib": round(_peak_memory(task) / 2**30, 2),
         "parameters": sum(parameters.values()),
         "devices": trainer.world_size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in ("electra_lab", "torch", "lightning", "transformers")},
     }
+
+
+def _peak_memory(task: LightningModule) -> int:
+    """Bytes at most so far: of the GPU, or resident ones of the process (Linux counts in KiB, macOS in bytes)."""
+    if task.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(task.device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def write_results(folder: Path, results: dict[str, Any], trainer: Trainer) -> None:

@@ -89,7 +89,9 @@ def finetune(config: Namespace, yaml: str) -> None:
     measured = trainer.validate(task, datamodule=datamodule, ckpt_path=best.best_model_path, verbose=False)[0]
     results["validation"] = validation = _without_stage(measured)
     if config.test:
+        started = time.monotonic()
         trainer.test(task, datamodule=datamodule, verbose=False)  # with the best weights, loaded a line above
+        results["windows_per_second"] = round(len(datamodule.windows("test")) / (time.monotonic() - started), 1)
     if trainer.is_global_zero:
         datamodule.write_splits(folder)
         if best.best_model_score is not None and not math.isfinite(best.best_model_score):

@@ -166,7 +166,8 @@ def mean_and_spread(values: Sequence[float | None]) -> str:
     defined = [value for value in values if value is not None]
     if not defined:
         return _FAILED
-    return f"{mean(defined):.3f}" + (f" ± {stdev(defined):.3f}" if len(defined) > 1 else "")
+    form = ",.0f" if mean(defined) >= 1000 else ".3f"
+    return f"{mean(defined):{form}}" + (f" ± {stdev(defined):{form}}" if len(defined) > 1 else "")
 
 
 def picture(values: Mapping[str, Mapping[str, Sequence[float | None]]], path: Path) -> None:

@@ -1,8 +1,12 @@
-"""Settings of a detector that tests save and load, and the batch fields of one that reads no n-grams."""
+"""Settings of a detector that tests save, load and change, and the batch fields of one that reads no n-grams."""
+
+import hashlib
+import json
+from pathlib import Path
 
 import torch
 
-from electra_lab.bundle import DetectorSettings
+from electra_lab.bundle import SETTINGS_FILE, DetectorSettings
 
 SETTINGS = DetectorSettings(
     window=10,
@@ -28,3 +32,16 @@ NO_NGRAMS = {
     "ngram_weights": torch.zeros(0),
     "message_of_ngram": torch.zeros(0, dtype=torch.int64),
 }
+
+
+def change_record(folder: Path, **settings: object) -> None:
+    """Change settings of a detector folder, and make the hashes fit what lies there: a folder put together wrongly."""
+    record = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    record["settings"].update(settings)
+    record["sha256"] = {name: sha256_of(folder / name) for name in record["sha256"]}
+    (folder / SETTINGS_FILE).write_text(json.dumps(record), encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ import torch
 
 from electra_lab.batches import ConversationBatch
 from electra_lab.bundle import save_detector
-from electra_lab.data.encoding import ConversationEncoder, pack
+from electra_lab.data.encoding import ConversationEncoder, pack_unlabelled
 from electra_lab.data.synthetic import conversations
 from electra_lab.models.backbone import backbone_from_config
 from electra_lab.models.detector import Detector
@@ -40,11 +40,4 @@ def batch_of(encoder: ConversationEncoder, counts: list[int]) -> ConversationBat
     ends = torch.tensor([0, *counts]).cumsum(0).tolist()
     texts = TEXTS[: ends[-1]]
     ids = encoder.encode_texts(texts)
-    bounds = list(pairwise(ends))
-    return pack(
-        [encoder.encode_window(ids[start:end], [place % 2 for place in range(start, end)]) for start, end in bounds],
-        [[-1] * count for count in counts],
-        [range(start, end) for start, end in bounds],
-        [0] * len(counts),
-        texts=texts if encoder.ngrams else (),
-    )
+    return pack_unlabelled(encoder, texts, ids, [place % 2 for place in range(len(texts))], list(pairwise(ends)))

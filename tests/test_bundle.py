@@ -19,13 +19,13 @@ from transformers import (
 
 from electra_lab.bundle import (
     MADE_UP,
-    _sha256,
     export_pretrained,
     is_demo,
     load_detector,
     read_record,
     save_detector,
     write_vocabulary,
+    written_whole,
 )
 from electra_lab.data.encoding import ConversationEncoder, pack
 from electra_lab.models.backbone import load_backbone
@@ -64,14 +64,6 @@ def saved(detector: tuple[Detector, PreTrainedTokenizerFast], tmp_path_factory: 
 @pytest.fixture
 def copied(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "detector"))
-
-
-def change_record(folder: Path, **settings: object) -> None:
-    """Change settings of a detector folder, and make the hashes fit what lies there: a folder put together wrongly."""
-    record = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-    record["settings"].update(settings)
-    record["sha256"] = {name: _sha256(folder / name) for name in record["sha256"]}
-    (folder / "detector.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 # Pretrained pair
@@ -163,7 +155,7 @@ def test_record_says_what_the_detector_is_without_its_weights(
 ) -> None:
     record = read_record(saved)
     assert record["settings"] == dataclasses.asdict(SETTINGS) and record["figures"] == FIGURES
-    assert record["sha256"]["model.safetensors"] == _sha256(saved / "model.safetensors")
+    assert record["sha256"]["model.safetensors"] == detector_settings.sha256_of(saved / "model.safetensors")
     save_detector(*detector, SETTINGS, tmp_path / "untested")
     assert read_record(tmp_path / "untested")["figures"] == {}
     with pytest.raises(FileNotFoundError, match="is not a detector; give the folder"):
@@ -198,7 +190,17 @@ def test_saving_replaces_an_earlier_detector_and_nothing_else(
     (tmp_path / "photos" / "cat.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds other files"):
         save_detector(*detector, SETTINGS, tmp_path / "photos")
+    with pytest.raises(ValueError, match="holds other files"):  # it is a file
+        save_detector(*detector, SETTINGS, tmp_path / "photos" / "cat.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["detector", "photos"]
+
+
+def test_what_somebody_puts_there_in_the_meantime_is_not_lost(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="not empty"), written_whole(tmp_path / "new") as unfinished:
+        (unfinished / "a.txt").write_text("ours")
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new/b.txt").write_text("theirs")
+    assert (tmp_path / "new/b.txt").is_file() and (tmp_path / ".new.unfinished/a.txt").is_file()
 
 
 def test_failed_save_leaves_the_earlier_folder(
@@ -236,16 +238,16 @@ def test_weights_of_another_shape_or_with_a_missing_key_are_refused(copied: Path
     weights = load_file(copied / "model.safetensors")
     save_file({name: tensor for name, tensor in weights.items() if name != "message_head.bias"}, copied / "x")
     (copied / "x").replace(copied / "model.safetensors")
-    change_record(copied)
+    detector_settings.change_record(copied)
     with pytest.raises(ValueError, match=r"does not fit.*message_head\.bias"):
         load_detector(copied)
     weights["message_head.bias"] = torch.zeros(2)
     save_file(weights, copied / "model.safetensors")
-    change_record(copied)
+    detector_settings.change_record(copied)
     with pytest.raises(ValueError, match=r"does not fit.*message_head\.bias"):
         load_detector(copied)
     (copied / "model.safetensors").write_bytes(b"not weights")
-    change_record(copied)
+    detector_settings.change_record(copied)
     with pytest.raises(ValueError, match="does not fit"):
         load_detector(copied)
 
@@ -254,22 +256,24 @@ def test_tokenizer_larger_than_the_encoder_is_refused(copied: Path) -> None:
     """Three tokens added and no row for them: the size mismatch of the earlier implementation."""
     tokenizer = load_tokenizer(str(copied), num_speakers=4)
     tokenizer.save_pretrained(str(copied))
-    change_record(copied)
+    detector_settings.change_record(copied)
     with pytest.raises(ValueError, match="tokenizer has 5000 tokens but the encoder only 4998"):
         load_detector(copied)
 
 
 def test_untrained_and_foreign_records_are_refused(copied: Path) -> None:
-    change_record(copied, steps=0)
+    detector_settings.change_record(copied, steps=0)
     with pytest.raises(ValueError, match="untrained"):
         load_detector(copied)
-    change_record(copied, steps=5, version=99)
+    detector_settings.change_record(copied, steps=5, version=99)
     with pytest.raises(ValueError, match="version 99"):
         load_detector(copied)
-    change_record(copied, version=1)  # had no temperatures: its scores would not be those of its thresholds
+    detector_settings.change_record(
+        copied, version=1
+    )  # had no temperatures: its scores would not be those of its thresholds
     with pytest.raises(ValueError, match="version 1; this electra_lab reads version 4"):
         load_detector(copied)
-    change_record(copied, version=4, colour="blue")
+    detector_settings.change_record(copied, version=4, colour="blue")
     with pytest.raises(ValueError, match=r"not complete.*colour"):
         load_detector(copied)
     for broken in ("{", "[]", '{"settings": {}}', '{"settings": {}, "sha256": {}, "figures": 3}'):

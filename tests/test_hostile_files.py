@@ -20,13 +20,13 @@ import pytest
 import torch
 from torch import nn
 
-from electra_lab.bundle import SETTINGS_FILE, load_detector, save_detector
+from electra_lab.bundle import load_detector, save_detector
 from electra_lab.checkpoint import AtomicCheckpointIO
 from electra_lab.models.backbone import load_backbone
 from electra_lab.models.detector import Detector
 from electra_lab.models.pair import load_pair
 from electra_lab.tokenizer import load_tokenizer
-from tests.detector_settings import SETTINGS
+from tests.detector_settings import SETTINGS, change_record
 from tests.hostile import refused, watched
 
 
@@ -256,20 +256,11 @@ def detector(koelectra_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def _hashed(folder: Path, **more: str) -> None:
-    """Hashes that belong to the changed files."""
-    from electra_lab.bundle import _sha256
-
-    record = json.loads((folder / SETTINGS_FILE).read_text())
-    record["sha256"] = {name: _sha256(folder / name) for name in record["sha256"]} | more
-    (folder / SETTINGS_FILE).write_text(json.dumps(record))
-
-
 @pytest.mark.parametrize("name", ["auto_map", "kernels", "kernels within"])
 def test_detectors(name: str, detector: Path, ran: Path) -> None:
     change, says = ENCODERS[name]
     change(detector, ran)
-    _hashed(detector)
+    change_record(detector)
     refused(lambda: load_detector(detector), says)
 
 
@@ -280,5 +271,5 @@ def test_a_pickle_beside_the_weights_of_a_detector_is_not_read(detector: Path, r
 
 def test_a_detector_with_a_pickle_in_place_of_its_weights(detector: Path, ran: Path) -> None:
     (detector / "model.safetensors").write_bytes(_torch(ran))
-    _hashed(detector)
+    change_record(detector)
     refused(lambda: load_detector(detector), "does not fit")

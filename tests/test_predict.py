@@ -181,19 +181,19 @@ def test_without_names_there_are_none(detector_folder: Path, exports: Path, tmp_
             ]
         )
     _, results = read(output)
-    assert [line["id"] for line in results] == ["file 1#1", "file 1#2", "file 2", "file 3"]
+    assert [line["id"] for line in results] == ["file 1#1", "file 1#2", "file 2", "file 4"]
     assert [line["speakers"] for line in results] == [
-        ["person 1"],
+        ["person 2"],
         [],
-        ["person 1", "person 2"],
-        ["person 3", "person 4"],
+        ["person 2", "person 3"],
+        ["person 4", "person 1"],
     ]
     everything = b"".join(path.read_bytes() for path in output.rglob("*") if path.is_file())
     for name in (*NAMES, "나나"):
         forms = (name, unicodedata.normalize("NFD", name), json.dumps(name)[1:-1])
         for form in (*(form.encode() for form in forms), base64.b64encode(name.encode()).rstrip(b"=")[:-1]):
             assert form not in everything, name
-    assert "person 1야 저녁 뭐 먹어?".encode() in everything
+    assert "person 2야 저녁 뭐 먹어?".encode() in everything
 
 
 def test_words_of_the_examiner_are_marked_and_change_no_score(
@@ -243,6 +243,7 @@ def test_a_detector_of_made_up_conversations_says_so_on_every_page(
         ({"--model": "{given}"}, "detector"),
         ({"--columns": "{text: [}"}, "columns"),
         ({"path": "{given}/nowhere"}, "nowhere"),
+        ({"--output": "{full}/something/out"}, "no folder can be made there"),
     ],
 )
 def test_a_mistake_is_one_sentence(
@@ -328,3 +329,62 @@ def test_lines_in_lines_out(detector_folder: Path, exports: Path, tmp_path: Path
     _, results = predicted(detector_folder, exports / "lines.jsonl", tmp_path / "out")
     assert lines[0]["score"] == results[0]["score"] and lines[0]["title"] == "a"
     assert all("no json" not in line["problem"] for line in lines[2:])
+
+
+def test_names_of_files_change_neither_the_problem_nor_the_terminal(
+    detector_folder: Path, exports: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (exports / "e").write_text("no chat", encoding="utf-8")
+    (exports / "a").symlink_to("e")
+    (exports / "x\n\x1b[2J").write_text("no chat", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        predicted(detector_folder, exports, tmp_path / "out", "--redact")
+    found = read(tmp_path / "out")[0]["deterministic"]["inputs"]
+    problems = {one["problem"] for one in found if one["problem"] is not None}
+    assert any(problem.startswith("in no format that is known") for problem in problems)
+    assert any(problem.startswith("a link, pipe or device") for problem in problems)
+    said = capfd.readouterr().err
+    assert "\x1b" not in said and not any(line.startswith(("e:", "a:", "x")) for line in said.splitlines())
+    with pytest.raises(SystemExit):
+        predicted(detector_folder, exports, tmp_path / "named")
+    assert "x\\n\\x1b[2J: in no format" in capfd.readouterr().err
+
+
+def test_the_output_may_be_a_link_but_not_the_current_folder(
+    detector_folder: Path,
+    exports: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("real", "current"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("real")
+    predicted(detector_folder, exports, tmp_path / "link")
+    assert (tmp_path / "real/report.html").is_file() and (tmp_path / "link").is_symlink()
+    monkeypatch.chdir(tmp_path / "current")
+    assert main(["predict", "--model", str(detector_folder), str(exports), "--output", "."]) == 1
+    assert "is the current folder" in capsys.readouterr().err and not list(tmp_path.rglob(".*unfinished"))
+
+
+def test_standard_input_takes_no_option_that_it_would_forget(
+    detector_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "--model", str(detector_folder), "-", "--redact"]) == 1
+    said = capsys.readouterr()
+    assert "redact" in said.err and not said.out
+
+
+def test_ctrl_c_is_one_sentence(
+    detector_folder: Path,
+    exports: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(*anything: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("electra_lab.evidence.write_report", interrupted)
+    assert main(["predict", "--model", str(detector_folder), str(exports), "--output", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "electra-lab predict: interrupted"

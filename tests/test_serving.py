@@ -126,6 +126,11 @@ def test_lines_that_continue_a_message_are_counted_where_lines_tell() -> None:
     assert result(replace(longer, format="telegram-chat"), PREDICTION)["counts"]["continuation"] == 0
 
 
+def test_the_span_of_time_is_that_of_a_file_with_the_newest_first_too() -> None:
+    line = result(replace(CHAT, entries=CHAT.entries[::-1]), PREDICTION)
+    assert (line["first_time"], line["last_time"]) == ("2021-07-09T20:34", "2021-07-09T20:40")
+
+
 def test_nothing_to_judge() -> None:
     silent = Chat("b", "x", None, ("b",), CHAT.entries[:2] + CHAT.entries[3:5])
     assert judged(silent).messages == ()

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TextIO, cast
 from electra_lab.data.errors import IngestError
 from electra_lab.data.formats import read_conversations
 from electra_lab.data.formats.strict_json import expect, parsed
-from electra_lab.data.text import for_model, is_cp949
+from electra_lab.data.text import byte_order_mark, for_model, is_cp949
 
 LONGEST_LINE = 1 << 26  # characters
 MAX_LINES = 128  # a file without blank lines (one review a line) is cut here, so that some of it can be held out
@@ -81,8 +81,10 @@ def open_text(path: Path) -> TextIO:
     """
     file = cast(BinaryIO, _OPENERS.get(path.suffix, open)(path, "rb"))
     try:
-        encoding = _encoding_of(file.read(_HEAD), path)
-        file.seek(0)
+        head = file.read(_HEAD)
+        mark, encoding = byte_order_mark(head)
+        encoding = encoding or _encoding_of(head, path)
+        file.seek(len(mark))
     except BaseException:
         file.close()
         raise
@@ -91,9 +93,6 @@ def open_text(path: Path) -> TextIO:
 
 
 def _encoding_of(head: bytes, path: Path) -> str:
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return encoding
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < _HEAD)
     except UnicodeDecodeError:
@@ -194,10 +193,3 @@ def _cut(documents: Iterable[Document]) -> Iterator[Document]:
 _logger = logging.getLogger(__name__)
 _HEAD = 1 << 16  # bytes that tell the encoding
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)

@@ -209,6 +209,23 @@ def pack(
     )
 
 
+def pack_unlabelled(
+    encoder: ConversationEncoder,
+    texts: Sequence[str],
+    message_ids: Sequence[Ids],
+    speakers: Sequence[int],
+    bounds: Sequence[Bounds],
+) -> ConversationBatch:
+    """Windows of one conversation, of which nothing is known but what was said, by whom."""
+    return pack(
+        [encoder.encode_window(message_ids[start:end], speakers[start:end]) for start, end in bounds],
+        message_labels=[[-1] * (end - start) for start, end in bounds],
+        message_ids=[range(start, end) for start, end in bounds],
+        conversations=[0] * len(bounds),
+        texts=[text for start, end in bounds for text in texts[start:end]] if encoder.ngrams else (),
+    )
+
+
 def _window_label(labels: Sequence[int]) -> int:
     if 1 in labels:
         return 1

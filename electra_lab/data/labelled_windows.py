@@ -77,9 +77,15 @@ class LabelledWindows(Dataset[ConversationBatch]):
         return pack(windows, labels, numbers, conversations, (key.epoch, key.index), texts)
 
     def summary(self) -> dict[str, float]:
-        """How many conversations, messages and windows there are, and which share of each is anomalous."""
+        """How many conversations, messages and windows there are, which share of each is anomalous, and the tokens.
+
+        `tokens_a_message` is the mean without marks, `unknown_tokens` the share of [UNK] among them.
+        """
         messages = [label for labels in self.labels for label in labels]
         windows = [1 in self.labels[conversation][start:end] for conversation, start, end in self.windows]
+        texts = [ids for conversation in self.message_ids for ids in conversation]
+        num_tokens = sum(map(len, texts))
+        unknown = sum(int((ids == self.encoder.tokenizer.unk_token_id).sum()) for ids in texts)
         return {
             "conversations": len(self.conversations),
             "messages": len(messages),
@@ -87,6 +93,8 @@ class LabelledWindows(Dataset[ConversationBatch]):
             "anomalous_conversations": float(np.mean([c.is_anomalous for c in self.conversations])),
             "anomalous_messages": messages.count(1) / len(messages),
             "anomalous_windows": float(np.mean(windows)),
+            "tokens_a_message": num_tokens / len(texts),
+            "unknown_tokens": unknown / max(1, num_tokens),
         }
 
     def num_mostly_unknown(self) -> int:

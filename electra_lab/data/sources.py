@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from electra_lab.data.errors import IngestError
-from electra_lab.data.formats.nikl import string_or_none
+from electra_lab.data.formats.fields import string_or_none
 from electra_lab.data.formats.strict_json import expect, objects
 from electra_lab.data.near_duplicates import near_duplicates
 from electra_lab.data.text import for_model

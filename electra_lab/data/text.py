@@ -1,5 +1,6 @@
 """Text as the model reads it: one spelling for what looks the same. The text of a message itself is never changed."""
 
+import codecs
 import re
 import unicodedata
 from itertools import pairwise
@@ -64,6 +65,11 @@ def has_invisible(text: str) -> bool:
     return _INVISIBLE.search(text) is not None
 
 
+def byte_order_mark(raw: bytes) -> tuple[bytes, str | None]:
+    """The mark that bytes begin with and the encoding of what is behind it; none and None if there is no mark."""
+    return next((found for found in _MARKS if raw.startswith(found[0])), (b"", None))
+
+
 def is_cp949(raw: bytes) -> bool:
     """Whether bytes are text in CP949 (EUC-KR and more), as Korean Windows writes it: only if that gives Hangul."""
     try:
@@ -100,3 +106,10 @@ def _compatibility_jamo() -> dict[str, str]:
 
 
 _COMPATIBILITY_JAMO = _compatibility_jamo()
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)

@@ -42,6 +42,7 @@ class Site:
             {name: manifest[name] for name in ("tool", "detector", "case", "counts", "bands")},
             site=self,
             is_demo=is_demo,
+            is_redacted=manifest["options"].get("redact", False),
             style_hash=f"sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
             flag_sentences=FLAGS,
             language=language,

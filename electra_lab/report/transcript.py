@@ -1,6 +1,7 @@
 """A conversation of results.jsonl made ready for its page: every entry a line, in order, with marks and place."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -91,14 +92,14 @@ def transcript(record: Record, rank: int) -> Transcript:
         _line(record, at, number, numbers, around) for at, number in zip(range(len(entries)), before, strict=False)
     ]
     messages = [line for line in lines if line.kind is None]
-    spoken = [line.speaker for line in messages]
+    spoken = Counter(line.speaker for line in messages)
     return Transcript(
         rank=rank,
         record=record,
         score=None if record["score"] is None else mark(record["score"]),
         band=BANDS[record["band"]],
         speakers=[
-            (number, names[number - 1] if number else None, spoken.count(number))
+            (number, names[number - 1] if number else None, spoken[number])
             for number in sorted({*numbers.values(), *spoken})
         ],
         top=sorted((line for line in messages if line.score), key=lambda line: -line.entry["score"])[:NUM_TOP],

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 # What takes U+FE0F and is joined by U+200D: there the two are part of one picture and stay.
@@ -44,13 +45,12 @@ def marked_pieces(text: str, spans: Sequence[tuple[int, int]] = ()) -> list[Piec
     if not hidden and not spans:
         return []
     cuts = sorted({0, len(text), *hidden, *(at + 1 for at in hidden), *(at for span in spans for at in span)})
+    begun = Counter(first for first, _ in spans)
+    begun.subtract(last for _, last in spans)
+    open_spans = accumulate(begun[cut] for cut in cuts)  # how many go on from each cut; linear, however many hits
     return [
-        Piece(
-            f"U+{ord(text[start]):04X}" if start in hidden else text[start:end],
-            start in hidden,
-            any(first <= start < last for first, last in spans),
-        )
-        for start, end in pairwise(cuts)
+        Piece(f"U+{ord(text[start]):04X}" if start in hidden else text[start:end], start in hidden, number > 0)
+        for (start, end), number in zip(pairwise(cuts), open_spans, strict=False)
     ]
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from electra_lab.batches import ConversationBatch
 from electra_lab.data.detection import ConversationDataModule
 from electra_lab.data.labelled_windows import LabelledWindows
 from electra_lab.data.order import MicroBatch, in_order
+from tests.made_up_files import write_lines
 
 
 def conversation_lines(num_conversations: int = 24, num_messages: int = 17) -> list[dict]:
@@ -31,14 +33,9 @@ def conversation_lines(num_conversations: int = 24, num_messages: int = 17) -> l
     return lines
 
 
-def write(path: Path, lines: list[dict]) -> Path:
-    path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
-    return path
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("data") / "chats.jsonl", conversation_lines())
+    return write_lines(tmp_path_factory.mktemp("data") / "chats.jsonl", *conversation_lines())
 
 
 def module(tokenizer: Path, path: Path, **changes: object) -> ConversationDataModule:
@@ -142,10 +139,10 @@ def test_augmentation_does_not_depend_on_the_label(koelectra_folder: Path, tmp_p
         line | {"messages": [message | {"label": 1 - message["label"]} for message in line["messages"]]}
         for line in lines
     ]
-    encoder = module(koelectra_folder, write(tmp_path / "a.jsonl", lines)).windows("train").encoder
+    encoder = module(koelectra_folder, write_lines(tmp_path / "a.jsonl", *lines)).windows("train").encoder
     tokens = []
     for name, data in (("a", lines), ("b", turned)):
-        read = ConversationDataModule("", [str(write(tmp_path / f"{name}.jsonl", data))])._read().conversations
+        read = ConversationDataModule("", [str(write_lines(tmp_path / f"{name}.jsonl", *data))])._read().conversations
         windows = LabelledWindows(read, encoder, augmentation=0.3, seed=1)
         tokens.append([windows[key].input_ids.tolist() for key in in_order(len(windows), 1)])
     assert tokens[0] == tokens[1]
@@ -240,7 +237,7 @@ def injected_lines() -> list[dict]:
 
 
 def test_held_out_kinds_are_tested_and_never_trained(koelectra_folder: Path, tmp_path: Path) -> None:
-    file = write(tmp_path / "x.jsonl", injected_lines())
+    file = write_lines(tmp_path / "x.jsonl", *injected_lines())
     plain = module(koelectra_folder, file, validation_share=0.3, test_share=0.3)
     held = module(koelectra_folder, file, validation_share=0.3, test_share=0.3, held_out_kinds=["curse"])
     for name in ("train", "validation", "test"):
@@ -258,7 +255,7 @@ def test_conversations_that_share_a_source_are_not_split(koelectra_folder: Path,
     lines = injected_lines()
     for number in (1, 5):
         lines[number]["messages"][5]["source"] = "the same"
-    file = write(tmp_path / "x.jsonl", lines)
+    file = write_lines(tmp_path / "x.jsonl", *lines)
     splits = tmp_path / "splits.json"
     ids = [line["id"] for line in lines]
     splits.write_text(json.dumps({"train": [*ids[:5], *ids[6:20]], "validation": ids[20:30], "test": [ids[5]]}))
@@ -272,7 +269,7 @@ def test_nearly_equal_conversations_are_not_split(koelectra_folder: Path, tmp_pa
         "id": "copy",
         "messages": [*lines[3]["messages"][:-1], {"text": "나 이제 간다", "speaker": "민수", "label": 0}],
     }
-    file = write(tmp_path / "x.jsonl", lines)
+    file = write_lines(tmp_path / "x.jsonl", *lines)
     datamodule = module(koelectra_folder, file, split="contiguous", gap=0)
     assert "c3" not in {conversation.id for conversation in datamodule.split("train")}
     assert datamodule.summary()["left_out_conversations"] == 1
@@ -322,7 +319,13 @@ def test_targets_are_of_the_messages_that_are_there(koelectra_folder: Path, path
 
 
 def test_summary(koelectra_folder: Path, path: Path, tmp_path: Path) -> None:
-    assert module(koelectra_folder, path, split="contiguous", gap=0).summary()["test"] == {
+    whole = module(koelectra_folder, path, split="contiguous", gap=0)
+    test, windows = whole.summary()["test"], whole.windows("test")
+    ids = [tokens for conversation in windows.message_ids for tokens in conversation]
+    unknown = windows.encoder.tokenizer.unk_token_id
+    assert test.pop("tokens_a_message") == sum(map(len, ids)) / 68
+    assert test.pop("unknown_tokens") == np.mean(np.concatenate(ids) == unknown)
+    assert test == {
         "conversations": 4,  # c20 to c23: c21 is anomalous, in both its messages, in all three windows
         "messages": 68,
         "windows": 12,
@@ -333,7 +336,9 @@ def test_summary(koelectra_folder: Path, path: Path, tmp_path: Path) -> None:
     lines = conversation_lines()
     lines[0]["messages"][0]["text"] = "가 " * 1000
     lines.append({"id": "empty", "messages": [""]})
-    summary = module(koelectra_folder, write(tmp_path / "x.jsonl", lines), max_length=150, max_bad=0.04).summary()
+    summary = module(
+        koelectra_folder, write_lines(tmp_path / "x.jsonl", *lines), max_length=150, max_bad=0.04
+    ).summary()
     assert (summary["capped_messages"], summary["left_out_conversations"]) == (1, 1)
     assert summary["shortened_windows"] == 1
 
@@ -349,7 +354,7 @@ def test_data_that_cannot_be_learned_from_is_refused(
         for message in line["messages"]:
             message["label"] = label
     with pytest.raises(ValueError, match=sentence):
-        module(koelectra_folder, write(tmp_path / "x.jsonl", lines))
+        module(koelectra_folder, write_lines(tmp_path / "x.jsonl", *lines))
 
 
 def test_part_without_anomalous_messages_is_refused(koelectra_folder: Path, tmp_path: Path) -> None:
@@ -358,14 +363,14 @@ def test_part_without_anomalous_messages_is_refused(koelectra_folder: Path, tmp_
         for message in line["messages"]:
             message["label"] = 0
     with pytest.raises(ValueError, match="the validation part has messages labelled 0 only"):
-        module(koelectra_folder, write(tmp_path / "x.jsonl", lines), split="contiguous")
+        module(koelectra_folder, write_lines(tmp_path / "x.jsonl", *lines), split="contiguous")
 
 
 def test_unlabelled_messages_are_marked_unknown(koelectra_folder: Path, tmp_path: Path) -> None:
     lines = conversation_lines()
     for line in lines:
         line["messages"][0]["label"] = None
-    datamodule = module(koelectra_folder, write(tmp_path / "x.jsonl", lines))
+    datamodule = module(koelectra_folder, write_lines(tmp_path / "x.jsonl", *lines))
     labels = {label for batch in datamodule.val_dataloader() for label in batch.message_labels.tolist()}
     assert labels == {-1, 0, 1}
 

@@ -12,13 +12,7 @@ from electra_lab.data.errors import IngestError
 from electra_lab.data.ingest import REPORT, read_corpus
 from electra_lab.data.splits import Splits, assert_no_leakage
 from electra_lab.data.windows import window_bounds
-
-
-def write(path: Path, *lines: object) -> Path:
-    """A file of JSON Lines; what is a string stands as it is."""
-    texts = (line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines)
-    path.write_text("\n".join(texts), encoding="utf-8")
-    return path
+from tests.made_up_files import write_lines
 
 
 def talk(name: str, text: str = "안녕", **more: object) -> dict:
@@ -31,8 +25,8 @@ def report(folder: Path) -> dict:
 
 def test_every_problem_of_every_file_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "data").mkdir()
-    write(tmp_path / "data/a.jsonl", talk("a"), "{", talk("b", label="no"), talk("a"), talk("c"))
-    write(tmp_path / "data/b.json", {"document": [{"utterance": [{}]}, {"utterance": [{"form": "비밀"}]}, 3]})
+    write_lines(tmp_path / "data/a.jsonl", talk("a"), "{", talk("b", label="no"), talk("a"), talk("c"))
+    write_lines(tmp_path / "data/b.json", {"document": [{"utterance": [{}]}, {"utterance": [{"form": "비밀"}]}, 3]})
     (tmp_path / "data/c.json").write_bytes(b"\xff" * 99)
     with caplog.at_level(logging.INFO), pytest.raises(ValueError, match="6 of 9 conversations") as caught:
         read_corpus([tmp_path / "data"], report_folder=tmp_path)
@@ -53,7 +47,7 @@ def test_every_problem_of_every_file_is_found(tmp_path: Path, caplog: pytest.Log
 
 
 def test_fifty_are_shown_and_all_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write(tmp_path / "a.jsonl", talk("a"), *["{"] * 70)
+    path = write_lines(tmp_path / "a.jsonl", talk("a"), *["{"] * 70)
     with caplog.at_level(logging.INFO), pytest.raises(ValueError, match="70 of 71"):
         read_corpus([path], report_folder=tmp_path)
     assert len(caplog.messages) == 50
@@ -61,7 +55,7 @@ def test_fifty_are_shown_and_all_are_reported(tmp_path: Path, caplog: pytest.Log
 
 
 def test_a_share_may_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write(tmp_path / "a.jsonl", "{", *(talk(str(number)) for number in range(9)))
+    path = write_lines(tmp_path / "a.jsonl", "{", *(talk(str(number)) for number in range(9)))
     corpus = read_corpus([path], max_bad=0.1, report_folder=tmp_path)
     assert [conversation.id for conversation in corpus.conversations] == [str(number) for number in range(9)]
     assert corpus.num_left_out == report(tmp_path)["num_problems"] == 1
@@ -72,14 +66,14 @@ def test_a_share_may_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 def test_labels_that_slipped_are_never_left_out(tmp_path: Path) -> None:
     lines = [talk(str(number)) for number in range(98)]
-    path = write(tmp_path / "a.jsonl", "{", *lines, talk("x", text="", label=1))
+    path = write_lines(tmp_path / "a.jsonl", "{", *lines, talk("x", text="", label=1))
     with pytest.raises(ValueError, match=r"2 of 100 .* \(E114\); it is not left out"):
         read_corpus([path], max_bad=0.5)
 
 
 def test_speakers_are_counted_and_not_named(tmp_path: Path) -> None:
     group = {"id": "b", "messages": [{"text": "a", "speaker": name} for name in ("민수", "영희", "철수")]}
-    read_corpus([write(tmp_path / "a.jsonl", talk("a"), group, {"messages": ["a"]})], report_folder=tmp_path)
+    read_corpus([write_lines(tmp_path / "a.jsonl", talk("a"), group, {"messages": ["a"]})], report_folder=tmp_path)
     assert report(tmp_path)["conversations_by_number_of_speakers"] == {"0": 1, "1": 1, "3": 1}
     assert "민수" not in (tmp_path / REPORT).read_text(encoding="utf-8")
 
@@ -93,7 +87,7 @@ def lines_to_learn_from(number: int) -> list[dict]:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_first_process_of_a_run_writes_the_report(rank: int, tmp_path: Path, koelectra_folder: Path) -> None:
-    path = write(tmp_path / "a.jsonl", *lines_to_learn_from(19), "{")
+    path = write_lines(tmp_path / "a.jsonl", *lines_to_learn_from(19), "{")
     datamodule = ConversationDataModule(str(koelectra_folder), str(path), max_bad=0.05, max_length=64)
     datamodule.trainer = SimpleNamespace(  # type: ignore[assignment]
         default_root_dir=tmp_path, is_global_zero=rank == 0, global_rank=rank, world_size=2
@@ -114,7 +108,9 @@ def test_text_that_the_tokenizer_cannot_read_is_said(
     lines = lines_to_learn_from(20)
     for message in lines[7]["messages"]:
         message["text"] = "привет всем"
-    datamodule = ConversationDataModule(str(koelectra_folder), str(write(tmp_path / "a.jsonl", *lines)), max_length=64)
+    datamodule = ConversationDataModule(
+        str(koelectra_folder), str(write_lines(tmp_path / "a.jsonl", *lines)), max_length=64
+    )
     assert datamodule.summary()["mostly_unknown_windows"] == 1
     assert "1 of 20 windows are mostly [UNK]" in caplog.text
 
@@ -126,7 +122,7 @@ def test_ten_thousand_messages_have_1999_windows() -> None:
 def test_the_same_conversation_in_training_and_test_is_refused(tmp_path: Path) -> None:
     text = "아무 뜻도 없이 길기만 한 문장을 여기에 하나 적어 둔다"
     conversations = read_corpus(
-        [write(tmp_path / "a.jsonl", talk("a", text), talk("b"), talk("c", text))]
+        [write_lines(tmp_path / "a.jsonl", talk("a", text), talk("b"), talk("c", text))]
     ).conversations
     with pytest.raises(ValueError, match="E120"):
         assert_no_leakage(Splits([0], [1], [2]), conversations)

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -6,20 +5,16 @@ import pytest
 from electra_lab.data import synthetic
 from electra_lab.data.errors import IngestError
 from electra_lab.data.sources import Source, read_sources
-
-
-def write(path: Path, *lines: object) -> Path:
-    path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
-    return path
+from tests.made_up_files import write_lines
 
 
 def test_sources(tmp_path: Path) -> None:
-    first = write(
+    first = write_lines(
         tmp_path / "threats.jsonl",
         {"id": "t0", "kind": "threat", "source": "somewhere", "licence": "MIT", "messages": ["하나", " ", "둘"]},
         {"messages": ["셋"]},
     )
-    second = write(tmp_path / "more.jsonl", {"id": "m", "kind": "other", "messages": ["넷"]})
+    second = write_lines(tmp_path / "more.jsonl", {"id": "m", "kind": "other", "messages": ["넷"]})
     assert read_sources([first, str(second)]) == [
         Source("t0", "threat", ("하나", "둘")),
         Source("threats.2", "threats", ("셋",)),
@@ -32,7 +27,9 @@ def test_copies_are_kept_once(tmp_path: Path) -> None:
         "이것은 거의 같은 글을 찾기 위하여 지어낸 꽤 긴 문장이고 아무런 뜻도 없으며 다만 길어야 한다는 조건만 있습니다"
     )
     texts = ["가나다", "가\u200b나다 ", long, long.replace("문장이고", "문장이며"), "다른 글"]
-    path = write(tmp_path / "x.jsonl", *({"id": str(place), "messages": [text]} for place, text in enumerate(texts)))
+    path = write_lines(
+        tmp_path / "x.jsonl", *({"id": str(place), "messages": [text]} for place, text in enumerate(texts))
+    )
     assert [source.id for source in read_sources([path])] == ["0", "2", "4"]
 
 
@@ -48,7 +45,7 @@ def test_copies_are_kept_once(tmp_path: Path) -> None:
     ],
 )
 def test_errors_name_file_and_line(line: object, code: str, place: str, tmp_path: Path) -> None:
-    path = write(tmp_path / "x.jsonl", {"id": "ok", "messages": ["응"]}, line)
+    path = write_lines(tmp_path / "x.jsonl", {"id": "ok", "messages": ["응"]}, line)
     with pytest.raises(IngestError) as caught:
         read_sources([path])
     assert (caught.value.code, caught.value.pointer) == (code, place)
@@ -56,8 +53,8 @@ def test_errors_name_file_and_line(line: object, code: str, place: str, tmp_path
 
 
 def test_an_id_twice_and_a_missing_file_are_refused(tmp_path: Path) -> None:
-    one = write(tmp_path / "one.jsonl", {"id": "a", "messages": ["하나"]})
-    two = write(tmp_path / "two.jsonl", {"id": "a", "messages": ["둘"]})
+    one = write_lines(tmp_path / "one.jsonl", {"id": "a", "messages": ["하나"]})
+    two = write_lines(tmp_path / "two.jsonl", {"id": "a", "messages": ["둘"]})
     with pytest.raises(ValueError, match="two sources have the id a"):
         read_sources([one, two])
     with pytest.raises(FileNotFoundError, match="no such file of sources"):

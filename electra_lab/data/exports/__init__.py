@@ -12,7 +12,6 @@ from electra_lab.data.exports import (
     columns,
     corpora,
     discord,
-    discord_csv,
     facebook,
     kakaotalk,
     kakaotalk_mac,
@@ -42,15 +41,6 @@ class Input(NamedTuple):
     conversations: int  # in it; the parts of a split export count the same one
 
 
-class Unread(NamedTuple):
-    """A file that gave no conversation."""
-
-    name: str
-    path: Path
-    problem: str
-    is_unknown: bool
-
-
 class Reading(NamedTuple):
     """A file, or the parts of one split export, and the conversations in it."""
 
@@ -58,24 +48,14 @@ class Reading(NamedTuple):
     chats: tuple[Chat, ...]
 
 
-def read_exports(paths: Sequence[str | Path], options: Options) -> Iterator[Chat | Unread]:
-    """The conversations under the paths in a fixed order, and every file that gave none.
+def read_files(paths: Sequence[str | Path], options: Options) -> Iterator[Reading]:
+    """The files under the paths in a fixed order, with their conversations; each is opened once, never for writing.
+
+    One file is held at a time, with the parts of one split export.
 
     Raises:
         FileNotFoundError: a path that is not there.
         ValueError: an option that is not known.
-    """
-    for inputs, chats in read_files(paths, options):
-        yield from chats
-        for name, path, _, _, _, status, problem, _ in inputs:
-            if status != READ:
-                yield Unread(name, path, problem or "", status == UNKNOWN)
-
-
-def read_files(paths: Sequence[str | Path], options: Options) -> Iterator[Reading]:
-    """The same file by file, with what a manifest says of each; each file is opened once, and never for writing.
-
-    One file is held at a time, with the parts of one split export.
     """
     if options.format is not None and options.format not in FORMATS:
         raise ValueError(f"format {options.format!r}: known are {', '.join(FORMATS)}")
@@ -165,7 +145,7 @@ _UNKNOWN_FORMAT = "in no format that is known; --columns names the columns of a 
 _BEYOND_ASCII = bytes(range(0x80, 0x100))
 
 _OF_LINES: tuple[ModuleType, ...] = (kakaotalk, whatsapp, signal_text, numbered)
-_OF_RECORDS: tuple[ModuleType, ...] = (kakaotalk_mac, telegram, discord, discord_csv, facebook, corpora, columns)
+_OF_RECORDS: tuple[ModuleType, ...] = (kakaotalk_mac, telegram, discord, facebook, corpora, columns)
 _MODULES = (*_OF_LINES, *_OF_RECORDS)
 LINE_FORMATS = frozenset(name for module in _OF_LINES for name in module.NAMES)  # every line of a file is in an entry
 FORMATS: dict[str, Callable[[Source, Options, str], list[Chat]]] = {

@@ -85,13 +85,13 @@ class Options(NamedTuple):
     columns: tuple[tuple[str, str], ...] = ()  # ours (text, speaker, time, chat) and the file's, for tables and JSONL
 
 
-def with_owner(chat: Chat, aliases: frozenset[str], own_name: str | None) -> Chat:
+def with_owner(chat: Chat, own_name: str | None, aliases: frozenset[str] = frozenset()) -> Chat:
     """The chat with the owner's messages flagged, and under the owner's name if it is known.
 
     Args:
         chat: as read.
-        aliases: what the format calls the owner: "회원님", "you", ...
         own_name: the owner's name; also flagged where the file itself uses it.
+        aliases: what the format calls the owner: "회원님", "you", ...
     """
 
     def owned(entry: Entry) -> Entry:

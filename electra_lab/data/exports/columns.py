@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from electra_lab.data.errors import IngestError
-from electra_lab.data.exports.chat import BLANK, HEADER, MESSAGE, UNPARSED, Chat, Entry, Options, with_owner
+from electra_lab.data.exports.chat import BLANK, HEADER, MESSAGE, UNPARSED, Chat, Entry, Options
 from electra_lab.data.exports.csv_rows import Row, rows
 from electra_lab.data.exports.json_elements import Element, of_line
 from electra_lab.data.exports.json_head import keys
 from electra_lab.data.exports.moments import Moment, moments
-from electra_lab.data.exports.records import entry_at
+from electra_lab.data.exports.records import chat_of_records, entry_at
 from electra_lab.data.exports.source import Source
 from electra_lab.data.formats.strict_json import parsed
 
@@ -44,12 +44,7 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
     for record, date in zip(records, dates, strict=True):
         room = record.chat if record.kind == MESSAGE else room  # what has no room goes with its neighbour
         chats.setdefault(room, []).append(_entry(record, date))
-    return [
-        with_owner(
-            Chat(source.name, format, name or None, (source.name,), tuple(entries)), frozenset(), options.own_name
-        )
-        for name, entries in chats.items()
-    ]
+    return [chat_of_records(source, options, format, name, entries) for name, entries in chats.items()]
 
 
 def checked(columns: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from electra_lab.data.exports.json_head import keys
 from electra_lab.data.exports.moments import moment
 from electra_lab.data.exports.records import entry_at
 from electra_lab.data.exports.source import Source
-from electra_lab.data.formats.nikl import speaker as speaker_of
+from electra_lab.data.formats.fields import speaker as speaker_of
 
 NAMES = NIKL, MODIFIED, JSONL = ("nikl", "nikl-modified", "jsonl")
 
@@ -40,7 +40,7 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
     else:
         found = listings(source, ("/document/*/utterance", "/utterance", "/*/utterance"), _utterance)
         chats = [_chat(source, format, listing) for listing in found]
-    return [with_owner(chat, frozenset(), options.own_name) for chat in chats]
+    return [with_owner(chat, options.own_name) for chat in chats]
 
 
 def _lines(source: Source, format: str) -> list[Chat]:

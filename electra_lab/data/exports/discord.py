@@ -1,36 +1,42 @@
-"""DiscordChatExporter's JSON: one channel a file."""
+"""DiscordChatExporter's JSON and CSV: one channel a file, in CSV without its name."""
 
 from typing import Any
 
-from electra_lab.data.exports.chat import MESSAGE, SYSTEM, Chat, Entry, Options, with_owner
+from electra_lab.data.errors import IngestError
+from electra_lab.data.exports.chat import BLANK, HEADER, MESSAGE, SYSTEM, Chat, Entry, Options
+from electra_lab.data.exports.csv_rows import Row, rows
 from electra_lab.data.exports.json_elements import Element, listings
 from electra_lab.data.exports.json_head import keys
-from electra_lab.data.exports.moments import moment
-from electra_lab.data.exports.records import entry_at
+from electra_lab.data.exports.moments import Moment, moment, moments
+from electra_lab.data.exports.records import chat_of_records, entry_at
 from electra_lab.data.exports.source import Source
 
-NAMES = ("discord-json",)
+NAMES = JSON, CSV = ("discord-json", "discord-csv")
+COLUMNS = ("AuthorID", "Author", "Date", "Content", "Attachments", "Reactions")
 
 
 def recognise(head: str) -> str | None:
-    """By the server and channel before the messages."""
-    return NAMES[0] if {"/guild/id", "/channel/id"} <= keys(head).keys() else None
+    """By the server and channel before the messages, or by the names of the columns."""
+    if tuple(head.split("\n", 1)[0].removesuffix("\r").split(",")) == COLUMNS:
+        return CSV
+    return JSON if {"/guild/id", "/channel/id"} <= keys(head).keys() else None
 
 
 def read(source: Source, options: Options, format: str) -> list[Chat]:
-    """The channel.
+    """The channel; in CSV, dates are as the exporting computer writes them and notices look like messages.
 
-    Source: https://github.com/Tyrrrz/DiscordChatExporter, JsonMessageWriter.cs and MessageKind.cs.
+    Source: https://github.com/Tyrrrz/DiscordChatExporter, JsonMessageWriter.cs, CsvMessageWriter.cs, MessageKind.cs.
 
     Raises:
-        IngestError: not JSON, or no list of messages in it.
+        IngestError: not JSON, or no list of messages in it; E106, other columns.
     """
+    if format == CSV:
+        return [chat_of_records(source, options, format, None, _table(source, options))]
     chats = []
     for listing in listings(source, ("/messages",), _entry):
         names = (listing.members.get("guild"), listing.members.get("channel"))
         title = " / ".join(name for owner in names if (name := _string(owner, "name")))
-        chat = Chat(source.name, format, title or None, (source.name,), tuple(listing.entries))
-        chats.append(with_owner(chat, frozenset(), options.own_name))
+        chats.append(chat_of_records(source, options, format, title, listing.entries))
     return chats
 
 
@@ -54,6 +60,24 @@ def _entry(element: Element) -> Entry:
         flags.append("no_speaker")
     kind = SYSTEM if value.get("type") in _SYSTEM_TYPES else MESSAGE
     return entry_at(element, kind, text, speaker, time, tuple(flags))
+
+
+def _table(source: Source, options: Options) -> list[Entry]:
+    table = list(rows(source, ","))
+    if not table or table[0].cells != COLUMNS:
+        raise IngestError("E106", source.name, "line 1", f"the columns {','.join(COLUMNS)}", "others")
+    dates = moments([row.cells[2] if len(row.cells) == len(COLUMNS) else "" for row in table[1:]], options.day_first)
+    return [entry_at(table[0], HEADER), *map(_of_row, table[1:], dates)]
+
+
+def _of_row(row: Row, date: Moment) -> Entry:
+    if not row.text.strip():
+        return entry_at(row, BLANK)
+    if not row.is_whole or len(row.cells) != len(COLUMNS):
+        return entry_at(row)
+    _, speaker, _, text, attachments, _ = row.cells
+    flags = (*(("media",) if attachments else ()), *date.flags, *(() if speaker else ("no_speaker",)))
+    return entry_at(row, MESSAGE, text, speaker or None, date.time, flags)
 
 
 def _name(author: Any) -> str | None:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from electra_lab.data.exports.chat import HEADER, MESSAGE, SYSTEM, Chat, Entry, Options, with_owner
+from electra_lab.data.exports.chat import HEADER, MESSAGE, SYSTEM, Chat, Entry, Options
 from electra_lab.data.exports.json_elements import Element, listings
 from electra_lab.data.exports.json_head import keys
 from electra_lab.data.exports.moments import NO_TIME, utc
-from electra_lab.data.exports.records import entry_at
+from electra_lab.data.exports.records import chat_of_records, entry_at
 from electra_lab.data.exports.source import Source
 
 NAMES = PLAIN, ENCRYPTED = ("facebook", "facebook-encrypted")
@@ -31,9 +31,8 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
     chats = []
     for listing in listings(source, ("/messages",), _entry):
         title = listing.members.get("title", listing.members.get("threadName"))
-        name = mended(title)[0] if isinstance(title, str) and title else None
-        chat = Chat(source.name, format, name, (source.name,), tuple(_oldest_first(listing.entries)))
-        chats.append(with_owner(chat, frozenset(), options.own_name))
+        name = mended(title)[0] if isinstance(title, str) else None
+        chats.append(chat_of_records(source, options, format, name, _oldest_first(listing.entries)))
     return chats
 
 

@@ -12,7 +12,7 @@ from electra_lab.data.errors import IngestError
 from electra_lab.data.exports.chat import HEADER, Entry
 from electra_lab.data.exports.records import entry_at
 from electra_lab.data.exports.source import Line, Source
-from electra_lab.data.formats.strict_json import parsed
+from electra_lab.data.formats.strict_json import parsed, twice
 
 
 class Element(NamedTuple):
@@ -114,7 +114,7 @@ class _Walk:
             if not isinstance(key, str) or self.view[colon : colon + 1] != ":":
                 self.fail(key_start, "no key of an object")
             if key in members:
-                raise IngestError("E105", str(self.path), self.place(key_start), "each key once", f"{key!r} twice")
+                raise twice(key, self.path, self.place(key_start))
             at = self.skip(colon + 1)
             below = tuple(path[1:] for path in paths if path[0] == key)
             if () in below and self.view[at : at + 1] == "[":

@@ -60,7 +60,7 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
         entries = spoken_entries(found, " : ", flags_of, aside, filter(None, [title]), noticed_name)
         if not records_end_in_crlf(lines, starts):
             entries = with_doubt(entries)
-    return [with_owner(chat_of(source, format, title, entries), owner, options.own_name)]
+    return [with_owner(chat_of(source, format, title, entries), options.own_name, owner)]
 
 
 def _top(text: str) -> list[str]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from electra_lab.data.exports.chat import HEADER, UNPARSED, Entry
-from electra_lab.data.exports.kakaotalk_times import MONTHS
 from electra_lab.data.exports.line_records import entry_of, text_of
+from electra_lab.data.exports.moments import MONTHS
 from electra_lab.data.exports.source import Line
 
 

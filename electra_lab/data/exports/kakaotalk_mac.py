@@ -2,11 +2,11 @@
 
 import re
 
-from electra_lab.data.exports.calendar_times import iso_date, iso_time
 from electra_lab.data.exports.chat import BLANK, HEADER, MESSAGE, SYSTEM, Chat, Entry, Options, with_owner
 from electra_lab.data.exports.csv_rows import Row, rows
 from electra_lab.data.exports.kakaotalk_marks import flags_of, noticed_name
 from electra_lab.data.exports.line_records import chat_of
+from electra_lab.data.exports.moments import moment
 from electra_lab.data.exports.records import entry_at
 from electra_lab.data.exports.source import Source
 
@@ -27,7 +27,7 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
         IngestError: E106, nothing in the file has this form.
     """
     entries = [_entry(row) for row in rows(source, ",")]
-    return [with_owner(chat_of(source, format, None, entries), frozenset(), options.own_name)]
+    return [with_owner(chat_of(source, format, None, entries), options.own_name)]
 
 
 def _entry(row: Row) -> Entry:
@@ -48,13 +48,8 @@ def _entry(row: Row) -> Entry:
 
 
 def _time(cell: str) -> str | None:
-    match = _TIME.fullmatch(cell)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second = map(int, match.groups())
-    date, moment = iso_date(year, month, day), iso_time(hour, minute, second, None)
-    return date + moment if date and moment else None
+    return moment(cell).time if _TIME.fullmatch(cell) else None
 
 
 _COLUMNS = "Date,User,Message"
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)

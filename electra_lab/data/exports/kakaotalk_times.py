@@ -3,13 +3,8 @@
 import re
 from datetime import date
 
-from electra_lab.data.exports.calendar_times import iso_date, iso_time
+from electra_lab.data.exports.moments import MONTHS, SPACE, iso_date, iso_time
 from electra_lab.data.exports.spoken import Start
-
-MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 
 
 def android_start(line: str, language: str) -> Start | None:
@@ -69,10 +64,9 @@ _WEEKDAYS = {
     "ko": "월화수목금토일",
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
 }
-_SPACE = "[ \u00a0\u202f]"
-_KOREAN_TIME = rf"(?:(?P<half>오전|오후){_SPACE})?(?P<hour>\d{{1,2}}):(?P<minute>\d\d)"
+_KOREAN_TIME = rf"(?:(?P<half>오전|오후){SPACE})?(?P<hour>\d{{1,2}}):(?P<minute>\d\d)"
 _HALF_AFTER = r"(?P<half_after>AM|PM|am|pm|a\.m\.|p\.m\.)"
-_ENGLISH_TIME = rf"(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?:{_SPACE}?{_HALF_AFTER})?"
+_ENGLISH_TIME = rf"(?P<hour>\d{{1,2}}):(?P<minute>\d\d)(?:{SPACE}?{_HALF_AFTER})?"
 _ENGLISH_DAY = r"(?P<month>[A-Z][a-z]{2,8}) (?P<day>\d{1,2}), (?P<year>\d{4})"
 _KOREAN_DAY = r"(?P<year>\d{4})년 (?P<month>\d{1,2})월 (?P<day>\d{1,2})일"
 _FULL_MONTH = f"(?={'|'.join(MONTHS)})"
@@ -104,7 +98,7 @@ _WINDOWS_REST = r"(?P<mark>\])(?: (?P<body>.*))?"
 _WINDOWS = {
     "ko": (_pattern(rf"{_WINDOWS_NAME}(?P<half>오전|오후) (?P<hour>\d{{1,2}}):(?P<minute>\d\d){_WINDOWS_REST}"),),
     "en": (
-        _pattern(rf"{_WINDOWS_NAME}(?P<hour>\d{{1,2}}):(?P<minute>\d\d){_SPACE}(?P<half>AM|PM){_WINDOWS_REST}"),
+        _pattern(rf"{_WINDOWS_NAME}(?P<hour>\d{{1,2}}):(?P<minute>\d\d){SPACE}(?P<half>AM|PM){_WINDOWS_REST}"),
         _pattern(rf"{_WINDOWS_NAME}(?P<half>AM|PM) (?P<hour>\d{{1,2}}):(?P<minute>\d\d){_WINDOWS_REST}"),
     ),
 }

@@ -7,18 +7,18 @@ from electra_lab.data.errors import IngestError
 from electra_lab.data.exports.chat import BLANK, UNPARSED, Chat, Entry
 from electra_lab.data.exports.source import Line, Source
 
-Start = TypeVar("Start")
+AnyStart = TypeVar("AnyStart")  # `spoken.Start`, or what another format makes of a line
 
 
-class Record(NamedTuple, Generic[Start]):
+class Record(NamedTuple, Generic[AnyStart]):
     """Lines that belong together; blank lines between records and lines that are of no record stand alone."""
 
-    start: Start | None  # what the first line says; None: it begins no record of the format
+    start: AnyStart | None  # what the first line says; None: it begins no record of the format
     lines: tuple[Line, ...]
     is_ambiguous: bool = False  # a line of it begins a record by its form but not by what is before it, or the reverse
 
 
-def records(lines: Sequence[Line], starts: Sequence[Start | None]) -> list[Record[Start]]:
+def records(lines: Sequence[Line], starts: Sequence[AnyStart | None]) -> list[Record[AnyStart]]:
     """Each line in one record, in order.
 
     Where records end with CRLF, a bare LF is inside one: what looks like a start behind it was typed by somebody, and
@@ -33,10 +33,10 @@ def records(lines: Sequence[Line], starts: Sequence[Start | None]) -> list[Recor
     are_closed = records_end_in_crlf(lines, starts)
     is_mixed = any(line.ends_crlf for line in lines[first:])
     has_inner = are_closed and any(not line.ends_crlf for line in lines[first:-1])
-    found: list[Record[Start]] = [Record(None, (line,)) for line in lines[:first]]
+    found: list[Record[AnyStart]] = [Record(None, (line,)) for line in lines[:first]]
     blanks: list[Line] = []
     record: list[Line] = []
-    start: Start | None = None
+    start: AnyStart | None = None
     is_ambiguous = False
 
     def end() -> None:
@@ -71,10 +71,10 @@ def records(lines: Sequence[Line], starts: Sequence[Start | None]) -> list[Recor
 
 
 def rejoined(
-    found: Sequence[Record[Start]],
-    is_short: Callable[[Start], bool],
-    typed: Container[Record[Start]] = (),
-) -> list[Record[Start]]:
+    found: Sequence[Record[AnyStart]],
+    is_short: Callable[[AnyStart], bool],
+    typed: Container[Record[AnyStart]] = (),
+) -> list[Record[AnyStart]]:
     """The records, with what somebody typed in the midst of a message put back into it.
 
     Args:
@@ -82,7 +82,7 @@ def rejoined(
         is_short: of what kinds records have one line, as a banner; where one has more, the message above goes on.
         typed: others that are not what they look like.
     """
-    whole: list[tuple[Start | None, list[Line], bool]] = []
+    whole: list[tuple[AnyStart | None, list[Line], bool]] = []
     host: int | None = None  # the message above, if nothing is between but what can be typed
     for record in found:
         start, lines, is_ambiguous = record

@@ -40,7 +40,7 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
             *(("ambiguous",) if is_ambiguous else ()),
         )
         entries.append(entry_of(own, MESSAGE, text, None if is_count else start[1], None, flags))
-    return [with_owner(chat_of(source, format, None, entries), frozenset(), options.own_name)]
+    return [with_owner(chat_of(source, format, None, entries), options.own_name)]
 
 
 _LINE = re.compile(r"(\d{1,6}) : (.*)", re.ASCII)

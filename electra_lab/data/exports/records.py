@@ -1,12 +1,14 @@
-"""From a record with its place, one element of a list or one row of a table, to an entry."""
+"""From records with their places, elements of a list or rows of a table, to entries and their chat."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
-from electra_lab.data.exports.chat import UNPARSED, Entry
+from electra_lab.data.exports.chat import UNPARSED, Chat, Entry, Options, with_owner
+from electra_lab.data.exports.source import Source
 from electra_lab.data.text import without_surrogates
 
 
-class Record(Protocol):
+class Placed(Protocol):
     """What a JSON element and a row of a table have in common."""
 
     @property
@@ -35,7 +37,7 @@ class Record(Protocol):
 
 
 def entry_at(
-    record: Record,
+    record: Placed,
     kind: str = UNPARSED,
     text: str | None = None,
     speaker: str | None = None,
@@ -61,3 +63,9 @@ def entry_at(
         time=time,
         flags=(*dict.fromkeys(flags), "bad_bytes") if is_bad else tuple(dict.fromkeys(flags)),
     )
+
+
+def chat_of_records(source: Source, options: Options, format: str, title: str | None, entries: Iterable[Entry]) -> Chat:
+    """A chat of one file, with the owner's messages flagged."""
+    chat = Chat(source.name, format, title or None, (source.name,), tuple(entries))
+    return with_owner(chat, options.own_name)

@@ -1,9 +1,9 @@
 """A chat without its names: speakers are numbered, and where their names stand in a text, the numbers do."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import replace
 
-from electra_lab.data.exports.chat import HEADER, Chat, Entry
+from electra_lab.data.exports.chat import MESSAGE, Chat, Entry
 
 SHORTEST = 2  # characters of a name that is looked for in texts; one letter would be found in every word
 
@@ -11,11 +11,16 @@ SHORTEST = 2  # characters of a name that is looked for in texts; one letter wou
 class Redaction:
     """Numbers people in order of appearance over all chats, so that the same name is the same person everywhere.
 
-    In texts the names of those are found who write in the same chat or in an earlier one; others cannot be known.
+    In messages the names of those are found who write in the same chat or in an earlier one, and the owner's; others
+    cannot be known. Who is invited or leaves may never write, so of all that is no message the text is left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own_name: str | None = None) -> None:
         self._people: dict[str, str] = {}
+        self._lengths: set[int] = set()  # of the names that are looked for
+        self._beginnings: set[str] = set()
+        if own_name is not None:
+            self._meet(own_name)
         self._files: dict[str, str] = {}
 
     def file(self, name: str) -> str:
@@ -23,18 +28,15 @@ class Redaction:
         return self._files.setdefault(name, f"file {len(self._files) + 1}")
 
     def chat(self, chat: Chat) -> Chat:
-        """The chat without names of people, room and files; room and dates of header lines go with them."""
+        """The chat without names of people, room and files."""
         for entry in chat.entries:
             if entry.speaker is not None:
-                self._people.setdefault(entry.speaker, f"person {len(self._people) + 1}")
-        people = self._people
-        known = sorted((name for name in people if len(name) >= SHORTEST), key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, known)) or r"(?!)")
+                self._meet(entry.speaker)
+        lengths = sorted(self._lengths, reverse=True)
 
         def hidden(entry: Entry) -> Entry:
-            is_header = entry.kind == HEADER
-            text = "" if is_header else pattern.sub(lambda match: people[match[0]], entry.text)
-            speaker = None if entry.speaker is None else people[entry.speaker]
+            text = self._without_names(entry.text, lengths) if entry.kind == MESSAGE else ""
+            speaker = None if entry.speaker is None else self._people[entry.speaker]
             return replace(entry, text=text, speaker=speaker)
 
         name, number = chat.files[0], chat.id.removeprefix(chat.files[0])  # "", or "#2" of a file with several
@@ -45,3 +47,24 @@ class Redaction:
             files=tuple(map(self.file, chat.files)),
             entries=tuple(map(hidden, chat.entries)),
         )
+
+    def _meet(self, name: str) -> None:
+        self._people.setdefault(name, f"person {len(self._people) + 1}")
+        if len(name) >= SHORTEST:
+            self._lengths.add(len(name))
+            self._beginnings.add(name[:SHORTEST])
+
+    def _without_names(self, text: str, lengths: Sequence[int]) -> str:
+        """The longest name first, in time that does not grow with the number of names."""
+        found = []
+        done = at = 0
+        while at < len(text):
+            name = None
+            if text[at : at + SHORTEST] in self._beginnings:
+                name = next((text[at : at + size] for size in lengths if text[at : at + size] in self._people), None)
+            if name is None:
+                at += 1
+            else:
+                found += [text[done:at], self._people[name]]
+                done = at = at + len(name)
+        return "".join([*found, text[done:]])

@@ -2,9 +2,9 @@
 
 import re
 
-from electra_lab.data.exports.calendar_times import iso_date, iso_time
 from electra_lab.data.exports.chat import Chat, Options, with_owner
 from electra_lab.data.exports.line_records import chat_of, first_line, records, records_end_in_crlf
+from electra_lab.data.exports.moments import moment
 from electra_lab.data.exports.source import Source
 from electra_lab.data.exports.spoken import Start, spoken_entries
 from electra_lab.data.exports.time_order import with_doubt
@@ -29,16 +29,14 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
     entries = spoken_entries(records(lines, starts), ": ", lambda text: ())
     if not records_end_in_crlf(lines, starts):
         entries = with_doubt(entries)
-    return [with_owner(chat_of(source, format, None, entries), OWNER, options.own_name)]
+    return [with_owner(chat_of(source, format, None, entries), options.own_name, OWNER)]
 
 
 def _start(line: str) -> Start | None:
     match = _HEAD.fullmatch(line)
-    if match is None:
+    if match is None or (time := moment(match[1]).time) is None:
         return None
-    year, month, day, hour, minute = map(int, match.groups()[:5])
-    date, moment = iso_date(year, month, day), iso_time(hour, minute, None, None)
-    return Start(date + moment, ",", match[6]) if date and moment else None
+    return Start(time, ",", match[2])
 
 
-_HEAD = re.compile(r"\[(\d{4})-(\d\d)-(\d\d), (\d\d):(\d\d)\] (.*)", re.ASCII)
+_HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d, \d\d:\d\d)\] (.*)", re.ASCII)

@@ -1,20 +1,11 @@
 """A file as bytes, text and lines, each line with its number and its place in bytes."""
 
-import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from electra_lab.data.errors import IngestError
-from electra_lab.data.text import is_cp949
-
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+from electra_lab.data.text import byte_order_mark, is_cp949
 
 
 class Line(NamedTuple):
@@ -56,30 +47,17 @@ class Source(NamedTuple):
             offset = start = end
 
 
-def read_source(path: Path, name: str) -> Source:
+def as_source(path: Path, name: str, raw: bytes) -> Source:
     """A file's bytes and how they are text: by its byte order mark, else UTF-8, else CP949 if that gives Hangul.
 
     A file that is UTF-8 but for a few bytes, as a damaged or recovered one is, is read as UTF-8.
 
     Raises:
-        IngestError: E102 cannot be read, E103 is no text.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise IngestError("E102", name, "", "a file that can be read", error.strerror or "an error") from error
-    return as_source(path, name, raw)
-
-
-def as_source(path: Path, name: str, raw: bytes) -> Source:
-    """The same for bytes that were read already.
-
-    Raises:
         IngestError: E103, no text.
     """
-    for bom, encoding in _BOMS:
-        if raw.startswith(bom):
-            return Source(path, name, raw, encoding, len(bom))
+    mark, encoding = byte_order_mark(raw)
+    if encoding is not None:
+        return Source(path, name, raw, encoding, len(mark))
     try:
         raw.decode("utf-8")
         encoding = "utf-8"

@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from electra_lab.data.exports.chat import MESSAGE, SYSTEM, Chat, Entry, Options, with_owner
+from electra_lab.data.exports.chat import MESSAGE, SYSTEM, Chat, Entry, Options
 from electra_lab.data.exports.json_elements import Element, listings
 from electra_lab.data.exports.json_head import keys
 from electra_lab.data.exports.moments import NO_TIME, moment, utc
-from electra_lab.data.exports.records import entry_at
+from electra_lab.data.exports.records import chat_of_records, entry_at
 from electra_lab.data.exports.source import Source
 
 NAMES = CHAT, ACCOUNT = ("telegram-chat", "telegram-account")
@@ -34,11 +34,7 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
     source, has_marks = _as_json(source)
     entry = (lambda element: _without_marks(_entry(element))) if has_marks else _entry
     return [
-        with_owner(
-            Chat(source.name, format, _string(listing.members.get("name")), (source.name,), tuple(listing.entries)),
-            frozenset(),
-            options.own_name,
-        )
+        chat_of_records(source, options, format, _string(listing.members.get("name")), listing.entries)
         for listing in listings(source, _PATHS, entry)
     ]
 

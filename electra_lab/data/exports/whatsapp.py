@@ -5,13 +5,12 @@ soon as one of its days is above 12, else the user must know it.
 """
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from electra_lab.data.errors import IngestError
-from electra_lab.data.exports.calendar_times import iso_date, iso_time
 from electra_lab.data.exports.chat import Chat, Options, with_owner
 from electra_lab.data.exports.line_records import chat_of, first_line, records, records_end_in_crlf
+from electra_lab.data.exports.moments import SPACE, is_day_first, iso_date, iso_time
 from electra_lab.data.exports.source import Source
 from electra_lab.data.exports.spoken import Start, spoken_entries
 from electra_lab.data.exports.time_order import with_doubt
@@ -37,12 +36,16 @@ def read(source: Source, options: Options, format: str) -> list[Chat]:
     """
     lines = list(source.lines())
     heads = [_head(line.text, format) for line in lines]
-    day_first = _is_day_first([head.date for head in heads if head], options.day_first, source.name)
+    pairs = [(int(head.date[0]), int(head.date[1])) for head in heads if head and len(head.date[0]) < 4]
+    day_first = is_day_first(pairs, options.day_first)
+    if day_first is None and pairs:
+        expected = "a day above 12 in some date, or --day_first true or false"
+        raise IngestError("E116", source.name, "", expected, f"{len(pairs)} dates that can be read either way")
     starts = [_start(head, day_first) if head else None for head in heads]
     entries = spoken_entries(records(lines, starts), ": ", flags_of)
     if not records_end_in_crlf(lines, starts):
         entries = with_doubt(entries)
-    return [with_owner(chat_of(source, format, None, entries), OWNER, options.own_name)]
+    return [with_owner(chat_of(source, format, None, entries), options.own_name, OWNER)]
 
 
 def flags_of(text: str) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def _head(line: str, name: str) -> _Head | None:
     return None if moment is None else _Head((match["a"], match["b"], match["c"]), moment, match["body"])
 
 
-def _start(head: _Head, day_first: bool) -> Start | None:
+def _start(head: _Head, day_first: bool | None) -> Start | None:
     first, middle, last = map(int, head.date)
     if len(head.date[0]) == 4:
         day = iso_date(first, middle, last)
@@ -88,28 +91,14 @@ def _is_start(line: str, name: str) -> bool:
     return head is not None and any(_start(head, order) for order in (True, False)) and not _SIGNAL.match(line)
 
 
-def _is_day_first(dates: Sequence[tuple[str, str, str]], asked: bool | None, name: str) -> bool:
-    """By the days above 12; where a few dates say the reverse, as in lines that somebody typed, by the majority."""
-    pairs = [(int(first), int(second)) for first, second, _ in dates if len(first) < 4]
-    days_first = sum(first > 12 >= second for first, second in pairs)
-    months_first = sum(second > 12 >= first for first, second in pairs)
-    if days_first != months_first:
-        return days_first > months_first
-    if asked is None and pairs:
-        expected = "a day above 12 in some date, or --day_first true or false"
-        raise IngestError("E116", name, "", expected, f"{len(pairs)} dates that can be read either way")
-    return bool(asked)
-
-
-_SPACE = "[ \u00a0\u202f]"
 _DATE = r"(?P<a>\d{1,4})(?P<mark>[./-]) ?(?P<b>\d{1,2})(?P=mark) ?(?P<c>\d{1,4})\.?(?:,| klo| at)?"
 _TIME = (
-    rf"(?:(?P<half>오전|오후){_SPACE})?(?P<hour>\d{{1,2}})[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d))?"
-    rf"(?:{_SPACE}?(?P<half_after>[AaPp]\.?{_SPACE}?[Mm]\.?))?"
+    rf"(?:(?P<half>오전|오후){SPACE})?(?P<hour>\d{{1,2}})[:.](?P<minute>\d\d)(?:[:.](?P<second>\d\d))?"
+    rf"(?:{SPACE}?(?P<half_after>[AaPp]\.?{SPACE}?[Mm]\.?))?"
 )
 _HEADS = {
-    "whatsapp-android": re.compile(f"\u200e?{_DATE}{_SPACE}{_TIME} - (?P<body>.*)", re.ASCII),
-    "whatsapp-ios": re.compile(rf"\u200e?\[{_DATE}{_SPACE}{_TIME}\] (?P<body>.*)", re.ASCII),
+    "whatsapp-android": re.compile(f"\u200e?{_DATE}{SPACE}{_TIME} - (?P<body>.*)", re.ASCII),
+    "whatsapp-ios": re.compile(rf"\u200e?\[{_DATE}{SPACE}{_TIME}\] (?P<body>.*)", re.ASCII),
 }
 NAMES = tuple(_HEADS)
 _SIGNAL = re.compile(r"\[\d{4}-\d\d-\d\d, \d\d:\d\d\] ")  # without seconds

@@ -6,7 +6,7 @@ from typing import Any
 
 from electra_lab.data.conversation import Conversation, Message
 from electra_lab.data.errors import IngestError, attempted
-from electra_lab.data.formats.nikl import label, name_of, speaker, string_or_none, string_or_number, with_text
+from electra_lab.data.formats.fields import label, name_of, speaker, string_or_none, string_or_number, with_text
 from electra_lab.data.formats.strict_json import Repairs, expect, lines, object_of
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from electra_lab.data.conversation import Conversation
 from electra_lab.data.errors import IngestError, attempted
-from electra_lab.data.formats.nikl import name_of, utterances
+from electra_lab.data.formats.fields import name_of
+from electra_lab.data.formats.nikl import utterances
 from electra_lab.data.formats.strict_json import Repairs, expect, read_json
 
 

@@ -61,9 +61,7 @@ def parsed(text: str, path: Path, pointer: str = "", repairs: Repairs | None = N
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
-            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            said = repr(twice) if twice in _KEYS else f"one of {len(twice)} characters"  # it may be somebody's name
-            raise IngestError("E105", str(path), pointer, "each key once in an object", f"{said} twice")
+            raise twice(Counter(key for key, _ in pairs).most_common(1)[0][0], path, pointer)
         return result
 
     def refuse(constant: str) -> NoReturn:
@@ -90,6 +88,12 @@ def parsed(text: str, path: Path, pointer: str = "", repairs: Repairs | None = N
     except ValueError:
         got = "a number of thousands of digits"
     raise IngestError("E101", str(path), pointer, "JSON", got)
+
+
+def twice(key: str, path: Path, pointer: str) -> IngestError:
+    """The error of an object that has a key twice; one that is in no format of ours may be somebody's name."""
+    said = repr(key) if key in _KEYS else f"one of {len(key)} characters"
+    return IngestError("E105", str(path), pointer, "each key once in an object", f"{said} twice")
 
 
 def objects(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:

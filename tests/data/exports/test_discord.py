@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from electra_lab.data.errors import IngestError
 from electra_lab.data.exports.chat import Options
-from electra_lab.data.exports.discord_csv import COLUMNS
+from electra_lab.data.exports.discord import COLUMNS
 from tests.data.exports.conservation import assert_records, assert_tiled
 from tests.data.exports.reading import FEW, MANY, NAMES, PLAIN, TEXTS, brief, one, raw_of, read, records
 

@@ -1,12 +1,13 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from electra_lab.data.exports import FORMATS, Unread, read_exports, read_files
+from electra_lab.data.exports import FORMATS, READ, UNKNOWN, UNREAD, Input, read_files
 from electra_lab.data.exports.chat import Chat, Entry, Options
 from electra_lab.data.exports.joining import in_order
 from electra_lab.data.exports.walk import part
@@ -24,6 +25,13 @@ def put(folder: Path, **files: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)
     return folder
+
+
+def read_exports(paths: Sequence[Path], options: Options) -> Iterator[Chat | Input]:
+    """The conversations, and behind them what gave none."""
+    for inputs, chats in read_files(paths, options):
+        yield from chats
+        yield from (given for given in inputs if given.status != READ)
 
 
 def names(*paths: Path, options: Options = PLAIN) -> list[str]:
@@ -73,8 +81,8 @@ def test_a_folder_is_read_in_a_fixed_order_and_every_file_accounted_for(tmp_path
         ),
         *("-pipe.csv", "-folder", "sub/a10.csv", "sub/a9.csv", "sub/c.csv"),
     ]
-    unread = {entry.name: entry for entry in found if isinstance(entry, Unread)}
-    assert [name for name, entry in unread.items() if entry.is_unknown] == [
+    unread = {entry.name: entry for entry in found if isinstance(entry, Input)}
+    assert [name for name, entry in unread.items() if entry.status == UNKNOWN] == [
         ".hidden",
         "empty.txt",
         "notes.txt",
@@ -152,7 +160,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Path, "open", refuse)
     unread, chat = read_exports([tmp_path], PLAIN)
-    assert isinstance(unread, Unread) and "Permission denied" in unread.problem and not unread.is_unknown
+    assert isinstance(unread, Input) and "Permission denied" in unread.problem and unread.status == UNREAD
     assert isinstance(chat, Chat) and chat.id == "b.csv"
 
 
@@ -160,7 +168,7 @@ def test_a_format_can_be_forced(tmp_path: Path) -> None:
     put(tmp_path, a__txt=b"hello\n", b__csv=TABLE)
     found = list(read_exports([tmp_path], Options(format="columns-csv")))
     assert [isinstance(entry, Chat) for entry in found] == [False, True]
-    assert isinstance(found[0], Unread) and not found[0].is_unknown
+    assert isinstance(found[0], Input) and found[0].status == UNREAD
     with pytest.raises(ValueError, match=r"known are kakaotalk-android-ko, .*columns-jsonl"):
         next(read_exports([tmp_path], Options(format="csv")))
     with pytest.raises(ValueError, match="known are text"):

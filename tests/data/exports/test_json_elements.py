@@ -83,6 +83,12 @@ def test_what_json_leaves_open_is_refused_with_its_line(raw: str, code: str, lin
     assert caught.value.pointer == (f"line {line}" if line else "/a/*/list or /list")
 
 
+def test_a_key_that_may_be_a_name_is_not_said() -> None:
+    with pytest.raises(IngestError, match="one of 3 characters twice") as caught:
+        found('{"홍길동": 1, "홍길동": 2, "list": []}')
+    assert "홍길동" not in str(caught.value)
+
+
 def test_bytes_that_are_no_text_are_shown_and_marked_where_they_are() -> None:
     (listing,) = found(b'{"list": ["a\xff", "b\xef\xbf\xbd", "\\ud800"], "more": "' + b"." * 50 + b'"}')
     assert [(e.flags, e.offset, e.size) for e in listing.entries[1:4]] == [

@@ -5,6 +5,7 @@ import pytest
 from electra_lab.data.errors import IngestError
 from electra_lab.data.exports import kakaotalk, kakaotalk_mac
 from electra_lab.data.exports.chat import Chat, Options
+from electra_lab.data.exports.kakaotalk_marks import noticed_name
 from tests.data.exports.conservation import assert_tiled
 from tests.data.exports.line_writers import read, source, told
 
@@ -315,3 +316,13 @@ def test_a_damaged_row_of_the_csv_is_listed() -> None:
     assert_tiled(raw, [chat])
     assert [entry.kind for entry in chat.entries] == ["header", "message", "system", "message", "unparsed"]
     assert [entry.flags for entry in chat.entries][2:4] == [("ambiguous",), ("ambiguous",)]
+
+
+@pytest.mark.parametrize("text", ["A님이 {}님을 초대했습니다.", "A invited {}."])
+def test_a_notice_has_room_for_names_alone(text: str) -> None:
+    many = ", ".join(["가나다라마바사"] * 12)
+    assert noticed_name(text.format(many), {"A"}) == "A"
+    assert (
+        noticed_name(text.format("내일 저녁 여덟 시에 그 자리로 나와 줘 늦지 말고 혼자 와야 해 알겠지 꼭"), {"A"})
+        is None
+    )

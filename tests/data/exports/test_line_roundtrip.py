@@ -38,11 +38,16 @@ def assert_told(said: Sequence[Said], chat: Chat, format: str) -> None:
 
 
 def assert_records(said: Sequence[Said], chat: Chat, format: str) -> None:
-    """Record by record, but for a name that may be longer by what all its texts begin with ("a: ")."""
-    for one, entry in zip(said, chat.messages, strict=True):
+    """Record by record, but for a name that may be longer by what all its texts begin with ("a: ").
+
+    Who writes "A님이 나갔습니다." of themselves on a Mac leaves the row of a notice, which is then marked.
+    """
+    records = [entry for entry in chat.entries if entry.kind == "message" or "ambiguous" in entry.flags]
+    for one, entry in zip(said, records, strict=True):
         written = precise(one, format)
         assert entry.time == written[1]
-        assert (entry.speaker, entry.text) == (written[0], written[2]) or written[2].endswith(entry.text)
+        is_as_written = (entry.speaker, entry.text) == (written[0], written[2]) or written[2].endswith(entry.text)
+        assert is_as_written or (entry.kind == "system" and written[2] in entry.text)
 
 
 def round_trip(format: str, index: int, said: list[Said]) -> None:
@@ -62,6 +67,7 @@ def test_what_is_written_is_read() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 19 writers, 190,000 files
 def test_what_is_written_is_read_often() -> None:
     MANY(given(conversations(lines_of_text()))(all_round_trips))()
 

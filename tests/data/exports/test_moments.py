@@ -52,6 +52,12 @@ def test_day_and_month() -> None:
     assert moments(["3.4.2021"], False) == [Moment("2021-03-04", ("no_time",))]
 
 
+def test_the_dates_of_a_file_say_more_than_the_user_and_most_of_them_more_than_one() -> None:
+    assert moments(["3/4/21 1:00", "13/4/21 1:00"], False)[0] == Moment("2021-04-03T01:00")
+    assert moments(["3/4/21 1:00", "13/4/21 1:00", "14/4/21 1:00", "4/13/21 1:00"])[0] == Moment("2021-04-03T01:00")
+    assert moments(["3/4/21 1:00", "13/4/21 1:00", "4/13/21 1:00"], True)[0] == Moment("2021-04-03T01:00")
+
+
 def test_seconds_since_1970() -> None:
     assert utc(0) == "1970-01-01T00:00:00Z"
     assert utc(-1.5) == "1969-12-31T23:59:58.500Z"
