@@ -1,5 +1,6 @@
 """An examiner's own words with their everyday senses, and where they stand in a text: marks beside a score."""
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,13 +54,19 @@ def hits(text: str, terms: Sequence[Term]) -> list[Hit]:
     """
     if not terms:
         return []  # the usual case; to align a text takes longer than to read it
-    longest_first = sorted(terms, key=lambda term: len(term.word), reverse=True)
-    pattern = re.compile("|".join(f"({re.escape(term.word)})" for term in longest_first), re.IGNORECASE)
+    pattern, longest_first = _pattern(tuple(terms))
     normal, places = aligned(text)
     return [
         Hit(places[match.start()], places[match.end()], *longest_first[(match.lastindex or 0) - 1])
         for match in pattern.finditer(normal)
     ]
+
+
+@functools.lru_cache(maxsize=1)  # of a run, not of each of its messages
+def _pattern(terms: tuple[Term, ...]) -> tuple[re.Pattern[str], list[Term]]:
+    """Finds any of the terms, each as a group of its own; and the terms in the order of their groups."""
+    longest_first = sorted(terms, key=lambda term: len(term.word), reverse=True)
+    return re.compile("|".join(f"({re.escape(term.word)})" for term in longest_first), re.IGNORECASE), longest_first
 
 
 def _term(path: Path, number: int, item: Any) -> Term:
